@@ -1,0 +1,72 @@
+package push
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// placeholder is what every printing path shows instead of the value.
+const placeholder = "<redacted>"
+
+// Pushkey addresses one device at one provider: an APNs token (hex or Base64), an FCM registration token, a Web Push
+// p256dh key. At most 512 bytes of UTF-8 (Matrix Client-Server API, POST /pushers/set). It identifies a person's
+// phone, so it cannot print itself: call Reveal where the value must go on the wire or into the store.
+type Pushkey string
+
+// Reveal returns the value. The call sites are the complete list of places that a pushkey can leave by.
+func (k Pushkey) Reveal() string { return string(k) }
+
+// String, GoString, Format, LogValue and MarshalText keep the value out of logs and error texts.
+func (k Pushkey) String() string               { return placeholder }
+func (k Pushkey) GoString() string             { return placeholder }
+func (k Pushkey) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
+func (k Pushkey) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+func (k Pushkey) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
+
+// Object is one JSON object or value exactly as the caller sent it: custom members and the digits of numbers
+// survive because nobody decodes what nobody needs. Nil means absent or null.
+type Object []byte
+
+// Bytes returns the JSON text.
+func (o Object) Bytes() []byte { return []byte(o) }
+
+// String and its siblings keep content and data out of logs and error texts.
+func (o Object) String() string               { return placeholder }
+func (o Object) GoString() string             { return placeholder }
+func (o Object) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
+func (o Object) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+func (o Object) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
+
+// Text is an optional text of an event: names, ids, ciphertext. The zero value is absent; a present text may be empty,
+// and Sygnal's payload rules tell the two apart.
+type Text struct {
+	value   string
+	present bool
+}
+
+// NewText returns a present text.
+func NewText(s string) Text { return Text{value: s, present: true} }
+
+// TextFrom returns the text behind p, absent when p is nil.
+func TextFrom(p *string) Text {
+	if p == nil {
+		return Text{}
+	}
+	return NewText(*p)
+}
+
+// Reveal returns the value, empty when absent.
+func (t Text) Reveal() string { return t.value }
+
+// Present reports whether the caller sent the member with a string in it.
+func (t Text) Present() bool { return t.present }
+
+// Empty reports whether the text is absent or the empty string.
+func (t Text) Empty() bool { return t.value == "" }
+
+// String and its siblings keep the value out of logs and error texts.
+func (t Text) String() string               { return placeholder }
+func (t Text) GoString() string             { return placeholder }
+func (t Text) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
+func (t Text) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+func (t Text) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+// Queue is the durable retry queue. Every method is one transaction. Times of leases, Due and Deadline are compared with
+// the database's clock (the process's own on SQLite).
+type Queue interface {
+	// Enqueue commits rows in one transaction: all or none. A row whose duplicate hash already waits is not stored
+	// again; a badge-only row takes the place of an older waiting one of its device (never of one that is leased).
+	// With lease > 0 the rows are stored as held by this node for that long.
+	Enqueue(ctx context.Context, rows []push.Queued, lease time.Duration) ([]push.Enqueued, error)
+	// Claim leases up to limit due rows of one app to this node, oldest due first, at most one per device and none of
+	// a device that already has a leased row on any node. Rows past their deadline are not claimed.
+	Claim(ctx context.Context, app push.AppID, limit int, lease time.Duration) ([]push.Queued, error)
+	// Renew extends leases; false means the lease was lost and somebody else may hold the row.
+	Renew(ctx context.Context, held []push.Held, lease time.Duration) ([]bool, error)
+	// Settle ends or reschedules rows, with their ledger entries, in one transaction; false means that the lease was
+	// lost (fenced off): nothing was changed for that row and its verdict must not be counted.
+	Settle(ctx context.Context, done []push.Settlement) ([]bool, error)
+	// Release gives rows back unchanged, due at once or at their old time (leaving, reload).
+	Release(ctx context.Context, held []push.Held) error
+	// DropBadges deletes waiting badge-only rows of these devices; returns how many per app.
+	DropBadges(ctx context.Context, devices []push.Hash) (map[push.AppID]int, error)
+	// Expire deletes up to limit unleased rows past their deadline; returns how many per app.
+	Expire(ctx context.Context, limit int) (map[push.AppID]int, error)
+	// Backlog returns every app that has rows.
+	Backlog(ctx context.Context) ([]push.Backlog, error)
+	// Waiting streams the duplicate hash and app of each row, so that a restart remembers what is queued.
+	Waiting(ctx context.Context, each func(app push.AppID, dedup push.Hash)) error
+	// WakeOn makes every row of an app due now (after a reload or a mended pause).
+	WakeOn(ctx context.Context, app push.AppID) error
+}
+
+// Ledger is the list of dead pushkeys, kept 30 days. Entries carry a rising sequence number so that nodes can follow
+// each other's changes.
+type Ledger interface {
+	// Record adds entries; of two for one device the later Since wins.
+	Record(ctx context.Context, dead []push.DeadKey) error
+	// Clear removes a device's entry.
+	Clear(ctx context.Context, app push.AppID, device push.Hash) error
+	// Changes returns up to limit changes after seq, in order; entries removed since carry Cleared.
+	Changes(ctx context.Context, after int64, limit int) ([]push.DeadKey, error)
+	// Changed signals when another node may have changed the ledger; nil where no other node can.
+	Changed() <-chan struct{}
+	// Settings notes the fingerprint of an app's settings. When it differs from the one noted before, the app's
+	// guarded entries are removed in the same transaction.
+	Settings(ctx context.Context, app push.AppID, fingerprint push.Hash) error
+	// Prune removes entries recorded before t.
+	Prune(ctx context.Context, t time.Time) error
+}
+
+// Hasher computes keyed look-up hashes. The key is random, stored wrapped and never rotated, so hashes stay comparable
+// over restarts and between nodes. Parts are framed by length: ("ab","c") and ("a","bc") differ.
+type Hasher interface {
+	Hash(purpose string, parts ...string) push.Hash
+}
+
+// Store is one open database.
+type Store interface {
+	Queue
+	Ledger
+	Hasher
+	// Ping tells whether a commit would work now.
+	Ping(ctx context.Context) error
+	Close() error
+}
