@@ -1,0 +1,78 @@
+package webpush
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+// Reasons, the complete list.
+const (
+	reasonOK          = "ok"
+	reasonNothing     = "nothing_to_send"
+	reasonGone        = "gone"
+	reasonNotFound    = "not_found"
+	reasonBadRequest  = "bad_request"
+	reasonUnauthor    = "unauthorized"
+	reasonForbidden   = "forbidden"
+	reasonTooLarge    = "payload_too_large"
+	reasonThrottled   = "too_many_requests"
+	reasonServer      = "server_error"
+	reasonRedirect    = "redirect"
+	reasonTransport   = "transport"
+	reasonUnknown     = "unknown"
+	reasonBadEndpoint = "endpoint_refused"
+	reasonBadData     = "bad_subscription"
+)
+
+// throttleDelay is used when a 429 names no time.
+const throttleDelay = time.Minute
+
+// classify maps an answer to its verdict. known says that the host is one of the known push services: a stranger's
+// host must not be able to pause an app by answering 401.
+//
+// Nothing here counts for the breaker: an app's devices live at several services that are chosen by strangers, and one
+// of them being down says nothing about the others.
+func classify(status int, retryAfter string, known bool, now time.Time) (push.Outcome, error) {
+	switch {
+	case status == http.StatusOK, status == http.StatusCreated, status == http.StatusAccepted, status == http.StatusNoContent:
+		return push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, nil
+	case status == http.StatusNotFound: // RFC 8030 7.3: the subscription has expired
+		return push.Outcome{Verdict: push.Rejected, Reason: reasonNotFound, Certain: true}, nil
+	case status == http.StatusGone: // what Mozilla and Apple answer instead
+		return push.Outcome{Verdict: push.Rejected, Reason: reasonGone, Certain: true}, nil
+	case status == http.StatusUnauthorized && known:
+		return push.Outcome{}, &push.Fault{Kind: push.FaultConfig, Reason: reasonUnauthor}
+	case status == http.StatusUnauthorized:
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonUnauthor}
+	case status == http.StatusForbidden: // the subscription was made with another VAPID key: this device only
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonForbidden}
+	case status == http.StatusBadRequest:
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonBadRequest}
+	case status == http.StatusRequestEntityTooLarge:
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonTooLarge}
+	case status == http.StatusTooManyRequests:
+		return push.Outcome{Reason: reasonThrottled, Delay: delayOf(retryAfter, now, throttleDelay)}, nil
+	case status >= 300 && status < 400:
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonRedirect}
+	case status >= 500 && status < 600:
+		return push.Outcome{Reason: reasonServer, Delay: delayOf(retryAfter, now, 0)}, nil
+	default:
+		return push.Outcome{Reason: reasonUnknown}, nil
+	}
+}
+
+// delayOf reads Retry-After as seconds or as a date; the gateway caps it by the deadline.
+func delayOf(value string, now time.Time, otherwise time.Duration) time.Duration {
+	value = strings.TrimSpace(value)
+	if s, err := strconv.ParseInt(value, 10, 32); err == nil && s >= 0 {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return otherwise
+}

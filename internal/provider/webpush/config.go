@@ -1,0 +1,116 @@
+package webpush
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// maxTTL is the longest time a push service is asked to keep a message; services cut more than that off silently.
+const maxTTL = 28 * 24 * time.Hour
+
+// Config is the webpush section of an app.
+type Config struct {
+	// VAPIDPrivateKeyFile holds the P-256 key that the browser subscribed with: PEM (SEC 1 or PKCS #8) or one line of Base64.
+	VAPIDPrivateKeyFile string `yaml:"vapid_private_key_file"`
+	// Contact is the mailto: or https: address that a push service writes to when something is wrong (RFC 8292 2.1).
+	Contact string `yaml:"contact"`
+	// TTL is how long a push service keeps a message for a browser that is offline (RFC 8030 5.2).
+	TTL time.Duration `yaml:"ttl"`
+	// AllowedHosts are host names or globs (*.example.com) that a subscription's endpoint may name. Empty means the known
+	// push services. An entry may carry a port; without one only 443 is allowed.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+	// MaxInFlight bounds requests under way for this app.
+	MaxInFlight int `yaml:"max_in_flight"`
+}
+
+// DefaultConfig returns what an empty section means.
+func DefaultConfig() Config {
+	return Config{TTL: 24 * time.Hour, MaxInFlight: 1000}
+}
+
+// Check reports every problem of the section.
+func (c Config) Check(report func(path, problem string)) {
+	if c.VAPIDPrivateKeyFile == "" {
+		report("vapid_private_key_file", "is required")
+	} else if _, err := readKey(c.VAPIDPrivateKeyFile); err != nil {
+		report("vapid_private_key_file", err.Error())
+	}
+	if !strings.HasPrefix(c.Contact, "mailto:") && !strings.HasPrefix(c.Contact, "https://") {
+		report("contact", "must begin with mailto: or https://")
+	}
+	if c.TTL < 0 || c.TTL > maxTTL {
+		report("ttl", "must be between 0s and 672h")
+	}
+	if c.MaxInFlight < 1 {
+		report("max_in_flight", "must be at least 1")
+	}
+	for i, h := range c.AllowedHosts {
+		if h == "" || strings.ContainsAny(h, "/@ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") && h != "*" {
+			report(fmt.Sprintf("allowed_hosts[%d]", i), "must be a host name, *.host or *, with an optional port")
+		}
+	}
+}
+
+// Fingerprint changes whenever a setting or the key changes. It holds no part of the key.
+func (c Config) Fingerprint() string {
+	key, err := os.ReadFile(c.VAPIDPrivateKeyFile)
+	if err != nil {
+		key = nil
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %x", c.VAPIDPrivateKeyFile, c.Contact, c.TTL, c.AllowedHosts, sha256.Sum256(key)))
+	return hex.EncodeToString(sum[:])
+}
+
+var errKeyShape = errors.New("is not a P-256 private key (PEM, or 32 bytes in Base64)")
+
+// readKey reads a VAPID key in any of the shapes operators have. Its errors never hold the file's content.
+func readKey(file string) (*ecdsa.PrivateKey, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, errors.New("is not readable")
+	}
+	if block, _ := pem.Decode(text); block != nil {
+		return keyFromDER(block.Bytes)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(string(text)), "="))
+	if err != nil {
+		return nil, errKeyShape
+	}
+	if len(raw) == 32 {
+		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
+		if err != nil {
+			return nil, errKeyShape
+		}
+		return key, nil
+	}
+	return keyFromDER(raw)
+}
+
+func keyFromDER(der []byte) (*ecdsa.PrivateKey, error) {
+	key, err := x509.ParseECPrivateKey(der)
+	if err != nil {
+		any, err := x509.ParsePKCS8PrivateKey(der)
+		if err != nil {
+			return nil, errKeyShape
+		}
+		ec, ok := any.(*ecdsa.PrivateKey)
+		if !ok {
+			return nil, errKeyShape
+		}
+		key = ec
+	}
+	if key.Curve != elliptic.P256() {
+		return nil, errKeyShape
+	}
+	return key, nil
+}

@@ -1,0 +1,151 @@
+package webpush
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	sdk "github.com/SherClockHolmes/webpush-go"
+
+	"github.com/pushgate/pushgate/internal/provider"
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+// maxAnswer bounds what is read of an answer; only the status counts.
+const maxAnswer = 4096
+
+// paddingStep is the granularity of body sizes: padding hides the length of a text a little, and a full 4096 bytes would
+// be refused by services that hand over to FCM (about 2,744 bytes after Base64).
+const paddingStep = 256
+
+// Options are what New needs beside the configuration.
+type Options struct {
+	// HTTP makes the requests. It must check dialled addresses, follow no redirect and ignore the environment's proxy.
+	HTTP sdk.HTTPClient
+	// SendBadgeCounts false leaves counts out.
+	SendBadgeCounts bool
+	Now             func() time.Time // nil means time.Now
+}
+
+// Client delivers to one web app.
+type Client struct {
+	http     sdk.HTTPClient
+	counts   bool
+	now      func() time.Time
+	ttl      int
+	allowed  []string
+	contact  string
+	public   string
+	private  string
+	topicKey []byte
+}
+
+// New returns a client for one app. It opens nothing.
+func New(cfg Config, o Options) (*Client, error) {
+	if o.HTTP == nil {
+		return nil, errors.New("web push needs a guarded HTTP client")
+	}
+	key, err := readKey(cfg.VAPIDPrivateKeyFile)
+	if err != nil {
+		return nil, errors.New("VAPID key " + err.Error())
+	}
+	private, public, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	topicKey := sha256.Sum256([]byte("pushgate web push topic " + private))
+	return &Client{
+		http: o.HTTP, counts: o.SendBadgeCounts, now: o.Now, ttl: int(cfg.TTL / time.Second), allowed: cfg.AllowedHosts,
+		contact: strings.TrimPrefix(cfg.Contact, "mailto:"), private: private, public: public, topicKey: topicKey[:],
+	}, nil
+}
+
+// encodeKey returns the key in the Base64 spelling of the library.
+func encodeKey(key *ecdsa.PrivateKey) (private, public string, err error) {
+	d, err := key.Bytes()
+	if err != nil {
+		return "", "", errKeyShape
+	}
+	q, err := key.PublicKey.Bytes()
+	if err != nil {
+		return "", "", errKeyShape
+	}
+	return base64.RawURLEncoding.EncodeToString(d), base64.RawURLEncoding.EncodeToString(q), nil
+}
+
+// Send makes one attempt. See provider.Provider.
+func (c *Client) Send(ctx context.Context, n push.Notification, _ push.Hash) (push.Outcome, error) {
+	sub, err := c.subscriptionOf(n.Device)
+	if err != nil {
+		reason := reasonBadData
+		if errors.Is(err, errEndpoint) {
+			reason = reasonBadEndpoint
+		}
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reason, Err: err}
+	}
+	if n.BadgeOnly() && isTrue(sub.options.EventsOnly) {
+		return push.Outcome{Verdict: push.Delivered, Reason: reasonNothing}, nil
+	}
+	if !c.counts {
+		n.Counts = push.Counts{}
+	}
+	body, ok := payloadOf(n, sub.options.DefaultPayload)
+	if !ok {
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonTooLarge}
+	}
+	return c.post(ctx, n, sub, body)
+}
+
+func (c *Client) post(ctx context.Context, n push.Notification, sub subscription, body []byte) (push.Outcome, error) {
+	o := sdk.Options{
+		HTTPClient: c.http, Subscriber: c.contact, TTL: c.ttl, VAPIDPublicKey: c.public, VAPIDPrivateKey: c.private,
+		Urgency: sdk.UrgencyNormal, RecordSize: recordSize(len(body)),
+	}
+	if n.Priority == push.Low {
+		o.Urgency = sdk.UrgencyLow
+	}
+	if n.Event != nil && !n.Event.RoomID.Empty() && isTrue(sub.options.OnlyLastPerRoom) {
+		o.Topic = topicOf(c.topicKey, n.Event.RoomID.Reveal())
+	}
+	res, err := sdk.SendNotificationWithContext(ctx, body, &sdk.Subscription{
+		Endpoint: sub.endpoint.String(), Keys: sdk.Keys{P256dh: sub.p256dh, Auth: sub.auth},
+	}, &o)
+	if err != nil {
+		// The error may hold the endpoint, which identifies the browser: it is not kept.
+		return push.Outcome{Reason: reasonTransport}, nil
+	}
+	defer func() {
+		_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
+		_ = res.Body.Close()
+	}()
+	return classify(res.StatusCode, res.Header.Get("Retry-After"), sub.known, c.now())
+}
+
+// recordSize is the whole body's size for a payload, rounded up to hide its length.
+func recordSize(payload int) uint32 {
+	size := (payload + overhead + paddingStep - 1) / paddingStep * paddingStep
+	return uint32(min(size, maxBody)) //nolint:gosec // at most 4096
+}
+
+// Warm does nothing: there is no connection to open before an endpoint is known.
+func (c *Client) Warm(context.Context) error { return nil }
+
+// Close drops idle connections.
+func (c *Client) Close() error {
+	if h, ok := c.http.(*http.Client); ok {
+		h.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Credential tells nothing: a VAPID key does not expire and its tokens are made per request.
+func (c *Client) Credential() provider.Credential { return provider.Credential{} }
