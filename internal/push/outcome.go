@@ -30,6 +30,10 @@ func (v Verdict) String() string {
 	}
 }
 
+// ReasonNothingToSend is the Reason of a Delivered that made no request because the notification holds nothing this
+// provider can show. It proves nothing about the device or the credentials.
+const ReasonNothingToSend = "nothing_to_send"
+
 // Scope says what a RetryAfter concerns.
 type Scope uint8
 

@@ -15,7 +15,8 @@ type LeaseID int64
 
 // Queued is one notification in the durable queue.
 type Queued struct {
-	ID     int64 // given by the store, unique and rising
+	ID int64 // given by the store, unique and rising
+	// AppID is the configured app the row waits for: an exact app_id, or the pattern that the app_id matched.
 	AppID  AppID
 	Device Hash // of (app_id, pushkey): one row per device is in flight at a time
 	// Dedup is the duplicate hash of the notification; zero for badge-only updates, of which a device has at most one
@@ -33,16 +34,20 @@ type Queued struct {
 	Due       time.Time // not before
 	Deadline  time.Time // deleted as expired at the latest
 	Lease     LeaseID   // set on rows returned by a claim
+	// UnderWay marks a row whose first attempt is still running when it is stored: Enqueue stores it as held, and the
+	// running request settles it.
+	UnderWay bool
 }
 
 // DeadKey is one entry of the ledger of dead pushkeys.
 type DeadKey struct {
-	Seq    int64 // rising with every change; given by the store
-	AppID  AppID
-	Device Hash
+	Seq    int64     // rising with every change; given by the store
+	AppID  AppID     // the configured app, as Queued.AppID: Ledger.Settings drops guarded entries by it
+	Device Hash      // identifies the entry alone, as the app_id is hashed into it
 	Since  time.Time // the provider's time of death, or ours when it gives none
 	// Guarded entries rest on a verdict that a wrong setting can also cause; they go when the app's settings change.
-	Guarded bool
+	Guarded  bool
+	Recorded time.Time // when the entry was written; given by the store
 	// Cleared marks a change that removes the entry (only when following changes).
 	Cleared bool
 }
@@ -53,7 +58,8 @@ type EnqueueState uint8
 // The states of an enqueued row. The zero value is not durable.
 const (
 	EnqueueNone      EnqueueState = iota
-	EnqueueStored                 // a new row, or a badge-only update that took the place of an older one
+	EnqueueStored                 // a new row
+	EnqueueReplaced               // a badge-only update that took the place of an older waiting one, which is gone
 	EnqueueDuplicate              // a row with the same duplicate hash already waits, nothing was written
 )
 

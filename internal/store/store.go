@@ -12,7 +12,9 @@ import (
 type Queue interface {
 	// Enqueue commits rows in one transaction: all or none. A row whose duplicate hash already waits is not stored
 	// again; a badge-only row takes the place of an older waiting one of its device (never of one that is leased).
-	// With lease > 0 the rows are stored as held by this node for that long.
+	// Rows marked UnderWay are stored as held by this node for lease (the attempt of their request still runs); the others
+	// wait, in the same transaction. Several rows under way may belong to one device, also beside a claimed one: they are
+	// exempt from the one-per-device rule of Claim. But while any row of a device is held, Claim takes none of it.
 	Enqueue(ctx context.Context, rows []push.Queued, lease time.Duration) ([]push.Enqueued, error)
 	// Claim leases up to limit due rows of one app to this node, oldest due first, at most one per device and none of
 	// a device that already has a leased row on any node. Rows past their deadline are not claimed.
@@ -20,18 +22,21 @@ type Queue interface {
 	// Renew extends leases; false means the lease was lost and somebody else may hold the row.
 	Renew(ctx context.Context, held []push.Held, lease time.Duration) ([]bool, error)
 	// Settle ends or reschedules rows, with their ledger entries, in one transaction; false means that the lease was
-	// lost (fenced off): nothing was changed for that row and its verdict must not be counted.
+	// lost (fenced off): nothing was changed for that row and its verdict must not be counted. A badge-only row that
+	// would wait again while a newer one of its device waits is ended instead (true).
 	Settle(ctx context.Context, done []push.Settlement) ([]bool, error)
 	// Release gives rows back unchanged, due at once or at their old time (leaving, reload).
 	Release(ctx context.Context, held []push.Held) error
-	// DropBadges deletes waiting badge-only rows of these devices; returns how many per app.
-	DropBadges(ctx context.Context, devices []push.Hash) (map[push.AppID]int, error)
+	// DropBadges deletes the waiting (not leased) badge-only rows of these devices that were accepted before a time;
+	// returns how many per app.
+	DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error)
 	// Expire deletes up to limit unleased rows past their deadline; returns how many per app.
 	Expire(ctx context.Context, limit int) (map[push.AppID]int, error)
 	// Backlog returns every app that has rows.
 	Backlog(ctx context.Context) ([]push.Backlog, error)
-	// Waiting streams the duplicate hash and app of each row, so that a restart remembers what is queued.
-	Waiting(ctx context.Context, each func(app push.AppID, dedup push.Hash)) error
+	// Waiting streams every row without its payload (ID, AppID, Device, Dedup, BadgeOnly, Deadline), so that a restart
+	// remembers what is queued.
+	Waiting(ctx context.Context, each func(row push.Queued)) error
 	// WakeOn makes every row of an app due now (after a reload or a mended pause).
 	WakeOn(ctx context.Context, app push.AppID) error
 }
@@ -41,7 +46,8 @@ type Queue interface {
 type Ledger interface {
 	// Record adds entries; of two for one device the later Since wins.
 	Record(ctx context.Context, dead []push.DeadKey) error
-	// Clear removes a device's entry.
+	// Clear removes a device's entry, whichever app name it was recorded under: the device is a hash over the app_id, so
+	// it identifies the entry alone. app is for the record of the change.
 	Clear(ctx context.Context, app push.AppID, device push.Hash) error
 	// Changes returns up to limit changes after seq, in order; entries removed since carry Cleared.
 	Changes(ctx context.Context, after int64, limit int) ([]push.DeadKey, error)
