@@ -23,32 +23,34 @@ var (
 // Derive makes the first generation: the info of the first step is the month that the ISS was created in
 // (time_iss_created), whatever month it is now.
 func Derive(iss ISS, created Month) (Generation, error) {
-	if iss.bytes == nil {
+	secret := iss.bytes.get()
+	if secret == nil {
 		return Generation{}, ErrNoKeys
 	}
 	if !created.Valid() {
 		return Generation{}, ErrMonth
 	}
-	return expand(iss.bytes[:], created)
+	return expand(secret[:], created)
 }
 
 // Step makes the generation of the following month.
 func (g Generation) Step() (Generation, error) {
-	if g.chain == nil {
+	c := g.chain.get()
+	if c == nil {
 		return Generation{}, ErrNoKeys
 	}
 	next := g.month.Next()
 	if !next.Valid() {
 		return Generation{}, ErrTooFar
 	}
-	return expand(g.chain.secret[:], next)
+	return expand(c.secret[:], next)
 }
 
 // StepTo steps month by month up to the wanted one (A_27160). The generation's own month gives g itself. A month before
 // it is ErrPast; a sender whose clock is behind the app's then keeps using g.
 func (g Generation) StepTo(month Month) (Generation, error) {
 	switch d := month.Compare(g.month); {
-	case g.chain == nil:
+	case g.IsZero():
 		return Generation{}, ErrNoKeys
 	case d < 0:
 		return Generation{}, ErrPast

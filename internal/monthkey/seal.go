@@ -49,10 +49,11 @@ func (g Generation) Open(sealed string) ([]byte, error) {
 
 // gcm draws a random nonce of 12 bytes for each message and puts it in front.
 func (g Generation) gcm() (cipher.AEAD, error) {
-	if g.chain == nil {
+	c := g.chain.get()
+	if c == nil {
 		return nil, ErrNoKeys
 	}
-	block, err := aes.NewCipher(g.chain.key[:])
+	block, err := aes.NewCipher(c.key[:])
 	if err != nil {
 		return nil, fmt.Errorf("set up AES: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // size is the length in bytes of an ISS, of a shared secret and of an AES-256 key.
@@ -17,9 +18,8 @@ const placeholder = "<redacted>"
 var ErrISS = errors.New("not an initial shared secret of 64 hex digits")
 
 // ISS is the initial shared secret: 32 random bytes made by the app (A_27174). Whoever receives it derives the first
-// generation and forgets it (A_27157). The zero value is no secret and derives nothing. The bytes are behind a pointer
-// because fmt prints unexported fields without asking them.
-type ISS struct{ bytes *[size]byte }
+// generation and forgets it (A_27157). The zero value is no secret and derives nothing.
+type ISS struct{ bytes hidden[[size]byte] }
 
 // ParseISS reads 64 hex digits, of either case. The error never repeats the text.
 func ParseISS(s string) (ISS, error) {
@@ -30,7 +30,7 @@ func ParseISS(s string) (ISS, error) {
 	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
 		return ISS{}, ErrISS // the decoder's own error quotes the digit
 	}
-	return ISS{bytes: b}, nil
+	return ISS{bytes: hide(b)}, nil
 }
 
 // String, GoString, Format, LogValue and MarshalText keep the secret out of logs and error texts.
@@ -50,22 +50,22 @@ type chain struct {
 // stepping, sealing and opening with it fail.
 type Generation struct {
 	month Month
-	chain *chain
+	chain hidden[chain]
 }
 
 // Month returns the month whose key this is: time_message_encrypted of everything sealed with it.
 func (g Generation) Month() Month { return g.month }
 
 // IsZero reports whether g has no keys.
-func (g Generation) IsZero() bool { return g.chain == nil }
+func (g Generation) IsZero() bool { return g.chain.get() == nil }
 
 // Equal compares month and keys, the keys in constant time.
 func (g Generation) Equal(other Generation) bool {
-	if g.chain == nil || other.chain == nil {
-		return g.chain == other.chain && g.month == other.month
+	a, b := g.chain.get(), other.chain.get()
+	if a == nil || b == nil {
+		return a == b && g.month == other.month
 	}
-	same := subtle.ConstantTimeCompare(g.chain.secret[:], other.chain.secret[:]) &
-		subtle.ConstantTimeCompare(g.chain.key[:], other.chain.key[:])
+	same := subtle.ConstantTimeCompare(a.secret[:], b.secret[:]) & subtle.ConstantTimeCompare(a.key[:], b.key[:])
 	return g.month == other.month && same == 1
 }
 
@@ -78,10 +78,11 @@ var ErrKeys = errors.New("not the keys of a generation")
 // RevealKeys returns the shared secret (bytes 0-31) and the AES key (bytes 32-63) for the store, which encrypts them at
 // rest. Nothing else may call it. It returns nil for the zero value.
 func (g Generation) RevealKeys() []byte {
-	if g.chain == nil {
+	c := g.chain.get()
+	if c == nil {
 		return nil
 	}
-	return append(append(make([]byte, 0, KeysSize), g.chain.secret[:]...), g.chain.key[:]...)
+	return slices.Concat(c.secret[:], c.key[:])
 }
 
 // RestoreGeneration is the way back from the store: month and the 64 bytes of RevealKeys.
@@ -95,7 +96,7 @@ func RestoreGeneration(month Month, keys []byte) (Generation, error) {
 	c := new(chain)
 	copy(c.secret[:], keys[:size])
 	copy(c.key[:], keys[size:])
-	return Generation{month: month, chain: c}, nil
+	return Generation{month: month, chain: hide(c)}, nil
 }
 
 // String, GoString, Format, LogValue and MarshalText keep the keys out of logs and error texts.
