@@ -15,7 +15,7 @@ const KindHTTP = "http"
 // Key identifies a pusher. The parts are a tuple, never a joined string: ("a:b","c") and ("a","b:c") differ.
 type Key struct {
 	Owner   push.Owner
-	AppID   push.AppID    // 1 to 64 characters
+	AppID   push.AppID   // 1 to 64 characters
 	Pushkey push.Pushkey // 1 to 512 bytes of UTF-8
 }
 
