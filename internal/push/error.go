@@ -18,6 +18,7 @@ const (
 	NotFound
 	Limited
 	Unavailable
+	Unsupported // the request's media type or content encoding
 )
 
 // Error is a failed request. Msg may leave the house and so holds fixed words only; Err only reaches the log.
