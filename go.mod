@@ -27,6 +27,7 @@ require (
 	google.golang.org/api v0.278.0
 	modernc.org/sqlite v1.60.1
 	pgregory.net/rapid v1.3.0
+	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
 
 require (
