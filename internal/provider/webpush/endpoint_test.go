@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pushgate/pushgate/internal/egress"
 	"github.com/pushgate/pushgate/internal/push"
 )
 
@@ -211,4 +212,25 @@ func TestConfig_ReportsEveryProblem(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.VAPIDPrivateKeyFile, cfg.Contact = vapidFile(t), "mailto:ops@example.com"
 	cfg.Check(func(path, problem string) { t.Errorf("%s: %s", path, problem) })
+}
+
+// refuser stands for the egress guard's judgement of a dialled address.
+type refuser struct{}
+
+func (refuser) Do(*http.Request) (*http.Response, error) {
+	return nil, &egress.Refused{Reason: "private address"}
+}
+
+func TestSend_RefusedAddressesAreNotRetried(t *testing.T) {
+	t.Parallel()
+	p256dh, auth := browser(t)
+	c := client(t, &recorder{})
+	c.http = refuser{}
+	_, err := c.Send(context.Background(), push.Notification{
+		Device: device(t, p256dh, map[string]any{"endpoint": "https://fcm.googleapis.com/x", "auth": auth}), Event: event(`{}`),
+	}, push.Hash{})
+	fault, ok := errors.AsType[*push.Fault](err)
+	require.True(t, ok)
+	require.Equal(t, push.FaultMessage, fault.Kind)
+	require.Equal(t, reasonBadEndpoint, fault.Reason)
 }

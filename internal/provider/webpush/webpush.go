@@ -7,12 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
 	sdk "github.com/SherClockHolmes/webpush-go"
 
+	"github.com/pushgate/pushgate/internal/egress"
 	"github.com/pushgate/pushgate/internal/provider"
 	"github.com/pushgate/pushgate/internal/push"
 )
@@ -119,6 +119,9 @@ func (c *Client) post(ctx context.Context, n push.Notification, sub subscription
 	res, err := sdk.SendNotificationWithContext(ctx, body, &sdk.Subscription{
 		Endpoint: sub.endpoint.String(), Keys: sdk.Keys{P256dh: sub.p256dh, Auth: sub.auth},
 	}, &o)
+	if refused, ok := errors.AsType[*egress.Refused](err); ok {
+		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonBadEndpoint, Err: refused}
+	}
 	if err != nil {
 		// The error may hold the endpoint, which identifies the browser: it is not kept.
 		return push.Outcome{Reason: reasonTransport}, nil
@@ -141,7 +144,7 @@ func (c *Client) Warm(context.Context) error { return nil }
 
 // Close drops idle connections.
 func (c *Client) Close() error {
-	if h, ok := c.http.(*http.Client); ok {
+	if h, ok := c.http.(interface{ CloseIdleConnections() }); ok {
 		h.CloseIdleConnections()
 	}
 	return nil
