@@ -4,13 +4,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +32,9 @@ type Config struct {
 	// AllowedHosts are host names or globs (*.example.com) that a subscription's endpoint may name. Empty means the known
 	// push services. An entry may carry a port; without one only 443 is allowed.
 	AllowedHosts []string `yaml:"allowed_hosts"`
+	// CAFile holds further certificate authorities (PEM) for push services inside the house and for simulators; empty
+	// trusts the system's only.
+	CAFile string `yaml:"ca_file"`
 	// MaxInFlight bounds requests under way for this app.
 	MaxInFlight int `yaml:"max_in_flight"`
 }
@@ -54,11 +60,46 @@ func (c Config) Check(report func(path, problem string)) {
 	if c.MaxInFlight < 1 {
 		report("max_in_flight", "must be at least 1")
 	}
+	if _, err := c.TLS(); err != nil {
+		report("ca_file", err.Error())
+	}
 	for i, h := range c.AllowedHosts {
 		if h == "" || strings.ContainsAny(h, "/@ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") && h != "*" {
 			report(fmt.Sprintf("allowed_hosts[%d]", i), "must be a host name, *.host or *, with an optional port")
 		}
 	}
+}
+
+// TLS returns what the HTTP client needs to trust.
+func (c Config) TLS() (*tls.Config, error) {
+	if c.CAFile == "" {
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	}
+	text, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, errors.New("is not readable")
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("holds no certificate")
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+}
+
+// Ports returns the ports besides 443 that allowed_hosts names.
+func (c Config) Ports() []uint16 {
+	var ports []uint16
+	for _, h := range c.AllowedHosts {
+		if _, p, err := net.SplitHostPort(h); err == nil {
+			if n, err := strconv.ParseUint(p, 10, 16); err == nil {
+				ports = append(ports, uint16(n))
+			}
+		}
+	}
+	return ports
 }
 
 // Fingerprint changes whenever a setting or the key changes. It holds no part of the key.
@@ -67,7 +108,7 @@ func (c Config) Fingerprint() string {
 	if err != nil {
 		key = nil
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %x", c.VAPIDPrivateKeyFile, c.Contact, c.TTL, c.AllowedHosts, sha256.Sum256(key)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %q %x", c.VAPIDPrivateKeyFile, c.Contact, c.TTL, c.AllowedHosts, c.CAFile, sha256.Sum256(key)))
 	return hex.EncodeToString(sum[:])
 }
 
