@@ -84,18 +84,18 @@ func (e Priority) Valid() bool {
 	}
 }
 
-// Defines values for TooLargeErrorError.
+// Defines values for TooLargeText.
 const (
-	TooLargeErrorErrorBatchRequestPayloadIsTooLarge TooLargeErrorError = "Batch request payload is too large."
-	TooLargeErrorErrorNotificationObjectIsTooLarge  TooLargeErrorError = "Notification object is too large."
+	TooLargeTextBatchRequestPayloadIsTooLarge TooLargeText = "Batch request payload is too large."
+	TooLargeTextNotificationObjectIsTooLarge  TooLargeText = "Notification object is too large."
 )
 
-// Valid indicates whether the value is a known member of the TooLargeErrorError enum.
-func (e TooLargeErrorError) Valid() bool {
+// Valid indicates whether the value is a known member of the TooLargeText enum.
+func (e TooLargeText) Valid() bool {
 	switch e {
-	case TooLargeErrorErrorBatchRequestPayloadIsTooLarge:
+	case TooLargeTextBatchRequestPayloadIsTooLarge:
 		return true
-	case TooLargeErrorErrorNotificationObjectIsTooLarge:
+	case TooLargeTextNotificationObjectIsTooLarge:
 		return true
 	default:
 		return false
@@ -303,7 +303,7 @@ type MatrixNotification struct {
 	// Counts What waits unread for the recipient. A count of zero clears the badge; an absent one says nothing.
 	Counts *MatrixCounts `json:"counts,omitempty"`
 
-	// Devices Where the notification goes.
+	// Devices Where the notification goes. The maximum is this gateway's own, to bound what one request can cost.
 	Devices []MatrixDevice `json:"devices"`
 
 	// EventID The event's id, which also recognises repeats. Empty or absent for badge updates.
@@ -368,7 +368,7 @@ type PlainNotification struct {
 	// Counts What waits unread for the recipient. A count of zero clears the badge; an absent one says nothing.
 	Counts *Counts `json:"counts,omitempty"`
 
-	// Devices Where the notification goes.
+	// Devices Where the notification goes. The maximum is this gateway's own, to bound what one request can cost.
 	Devices []Device `json:"devices"`
 
 	// EventID The event's id, which also recognises repeats. Absent for badge updates.
@@ -406,17 +406,20 @@ type Priority string
 // their pushers. The provider may have said so about an earlier notification.
 type Rejected = []string
 
-// TooLargeError defines model for TooLargeError.
-type TooLargeError struct {
-	Details struct {
-		// MaxRequestSizeKb The largest request body that is read, in units of 1024 bytes.
-		MaxRequestSizeKb int `json:"max_request_size_kb"`
-	} `json:"details"`
-	Error TooLargeErrorError `json:"error"`
+// TooLargeDetails defines model for TooLargeDetails.
+type TooLargeDetails struct {
+	// MaxRequestSizeKb The largest request body that is read, in units of 1024 bytes.
+	MaxRequestSizeKb int `json:"max_request_size_kb"`
 }
 
-// TooLargeErrorError defines model for TooLargeError.Error.
-type TooLargeErrorError string
+// TooLargeError defines model for TooLargeError.
+type TooLargeError struct {
+	Details TooLargeDetails `json:"details"`
+	Error   TooLargeText    `json:"error"`
+}
+
+// TooLargeText defines model for TooLargeText.
+type TooLargeText string
 
 // Unrecognized defines model for Unrecognized.
 type Unrecognized struct {
@@ -1317,111 +1320,111 @@ func (sh *strictHandler) NotifyEncryptedBatch(ctx *gin.Context) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Hx5c+K41vdX0et7q3pmQghbyNL1Vj1kJwkkAbJ2uoKwBVZiS44kA05XvvtTkmxjgyHQk56Z59b9K8S2",
-	"pKOjo99ZpR+GSV2PEkQEN3Z/GDaCFmLqZwsJFtT6AjH5n4W4ybAnMCXGrnFrUwcBjkxKLA4EBSOIRQ5A",
+	"7Hx5c+K41vdX0et7q3pmQghbyNL1Vj1kJwkkAbJOuoKwBVZiS44kA05XvvtTkmxjgyHQk56e59b9K8S2",
+	"pKOjo99Zpe+GSV2PEkQEN3a/GzaCFmLqZwsJFtT6AjH5n4W4ybAnMCXGrnFrUwcBjkxKLA4EBSOIRQ5A",
 	"ARwEuQDFvJEzGHr1MUOWsSuYj3IGN23kQtmZiwl2fdfYLeYMEXjI2DUwEWiAmPH+/i5bco8SjhQde1CY",
-	"9gElSP5jUiIQEfIn9DwHm1BStPHMJVk/DDSGrufodi4ey7F/GEPo+KoxQ9x35Dy//TCwZewaPdn1ExbI",
-	"fSoqgp+RKWSjb99zBhdQ+NzYNbhvmohz4z0326yUbmagsSen/OT53H5BwVOxVDaSfXmQCQwd1RdijDJj",
-	"12hSwH3TBtDzQJ8yIGzMgQkdBzHJxukhy/Mp7UPsIMt4l89814UskNMOn0pmR8PL3+G0+r7+V1AhX5Tf",
-	"1QpM1urfDPWNXeNfGxNB2dBv+YZamla4WHrp0nJScxwgieYAMgQEfEEEmPIn7ecAZYDDAAgbCiBsFABN",
-	"aN54z+lFrxOBGJFUrbTwONEsXvuI2dcEjT3FOzWczxCwfIbJACgWA49RyRVMBnljBU4cqu6zOAD60HcE",
-	"oH05RzCAAo1gkAcdG4VrDBjyEBRcvZd7BnGR5MEQOthakQWWr9+jFA8sJCB20h88YUtuiPRW+P6eixl2",
-	"EH0JCBW4H44K6gccYKKZZshp4wmhM0wPJwEsKKAUcRcK3UYgt0PpOWSDuZS6cPyUHPmJ4zf09NIzdquV",
-	"BJl1YuEhtnzopOkUlAJH9S8HFJQ2IAkWjaUZIQcxdouFQmIItR5AvgFobCJkceDCsQQy4GAXC2PVnTNX",
-	"aKRw9KgVAMzlbMBp+6KZAz2G4IsWEykKDJpCbSKbOhYHkKidpreTRRHPgyYVtpTsEeSAI5KQqiTTVxAr",
-	"scRahRI8WaZioVSZ4WL4FfBg4FBoyYnGK7XSxotmshQvVfcSYCFJ7kbAELTm8euvBaF/EPz8HPKsDgN/",
-	"fpJZ20VujIwNM2eRG1AwPP7kpTapJS2bxtN186x5cds0kmilmwD1YKWl1qT+igWPmPAzy+5iJbRzWdCo",
-	"t9v15vHTZa1VayQYUQORlQhc5PYQk2sYdpZXkE2okOs5t+fmRedJfTDptDOZWEoutPTJjz+T458lfZ+J",
-	"yUkGdS4uns5rrePDDzj0c/i7AnN+Bn1199cEDiF2YM9ZlTt0iJhUMMhaYXd2EsRhDiZ9yGX1iYUYcKHc",
-	"9QQS89PZFY1sQiLFyWPUxRwBCzl4iFgACB19tJ0BlG4bUB7cunLhpCMx7dutx85dFsXh1xsJN1ARHK0I",
-	"9z2PMoFWRQo5BEOcr7wi+3qM9UNiUksKSrjfYkJ+ldxOKJ4jpE1lcK7MCQvBaf904kjelOzN+vGOXz++",
-	"sU3SovXjlvewv7fZK18PHo5vnnulllM/aVF419gwvivbVnpX8/r7vgJr1HSCj9w6Cw2xiTIcu69SEjkC",
-	"oQusv5BzVbz6Gy3PZtIvoD3Jm3+w3XlNoC9sRIRyvlaVLUL3EQunizKNsYZWshLSQpsNuL6Q/lPnvA1+",
-	"czvn7d+BOekk/1mmGkN654IhYmrbANPBiIjUYCBmn2SK3OYskqBfoQwURy59boPjcGlmYF4yatLBp3Hj",
-	"nw7314QjNlxZ/vxEszkY3zrcvzhu1h8ODxJAf00YMumA4DdkRdNbhdXJ9tkcx3KPsSFiyknWGkT+rxhK",
-	"PcTUpLTtGfYaRyH1QmZEQxEBHA0Rg05keAs0FhxINgU53TVB2jfnAhKLgz5mXACsAcHBXGHRAA8RyYNu",
-	"iGzd0LenxAnASDbuIYeSgQq5YiFX2WOSZoEjlRIj4nLRh4OwwQQml23ZQWMdxJmEeb+FfXyPo7oaZeOw",
-	"Q2rI3R/TxKdjUtNcrltcM5Caps+ASxnSiEqJiXIAQdNWfJRmmjTLwC0WNnhcJoD1aKhAq0CuVjaaeC6k",
-	"Sy6JDx9AxmAg/5+OE02TekJHwIUkiGKfYWzRhYFa0Ji0jyJKmq7pCHluQUzsRwbCKO3DRXr6of5TDJVK",
-	"UGrwnGSIT7DgUoql9gS9QCAe0/thkC2b4PeF8qAESaID8V0pQ1lRgtzHwbfcUpHK3BKBwon4TiRAx2IF",
-	"cmfFVvvKs2zXeP2FAwJdFAb2kZKInGTyq4+i3a9Iy4XIjqzosU5XSIa6cHyOyEDYxm61kkFdciIf7eBL",
-	"B2KSNIVmNjG2jKku527oVojQM0xJNtdcijbXh+iiuKyFvK4bFQuFnOFiEv07tSFzhmZn+FowH01PKU3O",
-	"gumENu/MfOLU0fRKX5BoodQSKxTSaxyuImXSkAi1Qhxuya3AkJbqPguHEkmeD3tph99Osyaa2aS3ReyR",
-	"hMwwB81Ti0Es8lFuB1woVSbhRGet4qRPhljP21mywy8c4OxWE69nMVda0Xfvkwxa1mhaUSug7GPBd0FX",
-	"k9zV0+iq2XfBSBoBMHSLwlmpL6gv1bY0taUTlAOchnYAIsqNjVkEBxATqSQeiY0c7+vCgaY8MNn1V9AN",
-	"83vhR5y6KH4LILG0QAobMQ5GKHLcvj6SbpgMTPQ+eS+5HIFzlAudpBJzUX5xFjazcCXkdGKZ5opbeyLd",
-	"c9RrKLvAhkOkt57u/qs2wWyGEICWBXxPGkwqwzlrM0Xp0R8ZijbOl2a9TCZQs96HGdUfWfowyRf9Xaq/",
-	"mKkTErLYtE99kgVKt1K+RlAqcp9IxylWPwyZ2JPeVh7UgCmbS2h6Q4wC00GQ8VAhWQP0FUACYE86pMp4",
-	"5TBQ5rKtQrPTXHQx58h6kkovg6CGeqtUIpdtQ7WueFKtZNo4mvDZrq71hFzEORyg5XrLMkAO1O6ZBTPo",
-	"eU/zgIehAeZCewhflHX/NAeEpPGyVB/KyolgwmdZ8hnObonO9Kc5tdqYSEfDRAANERFP2HqSXkQGsTPM",
-	"yRnj9QFdDx9K7y7fgqOGZnjy7Tp/wd46VQRBZ92jKhMSauCcEQaAlqI8/DaTl1EtRbakI61mw49UuMCB",
-	"XMKriOzZcVSpsqToiRGCLxmD1axnnwtXahGJJzYdqaFTZqR0L206IomZfCpbp7AjlNYJs7Ng4pCYLPAE",
-	"sv5zrNh4Sp9gyabZ88kmbQbv/3LbNptZs+I95RApX1uaa3IZoecBE5IwDDeNUSb2bMRE6Mmluy2WtBcJ",
-	"iHbUJ34lqB2214/3G2DSXFkpxWr4XsCBFCMVMYHMAnuQo2pFm0MetKT5pGNjjpIrQNAQsUcyhAwjPrG0",
-	"sFCBlVh7ATiCAfit9lTaqhYLv0/JZrFSqKglST+YEVczVr6L1j9U0SoQFSmcRd+HaklZv4iovALL3pnS",
-	"fpzdmaFe1DrgCJq2hRHhAmmmQWBjLijLBloJsh+NCj1vekgJu6YNMcmDS6j0PCUAcsl2zLMRnWH6oZ/K",
-	"MGVYKD9HYBc9hTN7QpE0ZxPoUiLsyN+SpEkdwFEOBEEQrDcaoBcAkxKpFDFdluSpLZcQ97nEzbAzloDv",
-	"WZrBRZD7cbGk3LSRUzXH11pM4fxAnE58/Z+0HFX8XTknjFJ3kTb/FqvznEF8x1EVbUtalH9qlPfJu3hx",
-	"YwI063/G8JTaXe31nzI549bTxmYOeJnSv7wBGne9iun5LaJ6Cbb9JcZoPIu/3QzNFNx59uhtWDmrRgXM",
-	"dxCX7i6y5q3rL+Xxz1imySx8tpKLVL8CtChqHaK7bg1ql/UMqY2TTRnx/OVBVHWR+xBOFxtWtzp8E26G",
-	"rlwPgSSewZ7ciJDojbIr5aTvO04OUJbTkZiuHLArvQqNpzmpviQ6Y0vZZjo0L3tJ9y/fPRLfs6C0oxQq",
-	"a9DO4FQirTe7AKrXLxyEH/0tkrWsrZVSbbHFlb1dGZr13QZUxxOWMuxTYP6+yIaXAheuzWIeY0uuOjZt",
-	"AB1OQZjJ5IhHSd88OHQ9EQDKIvUq4VavbrjWi1A2O6JaI4A6FmLaqKP9GLW18dwOCPQ4Uob5ASIWw0Ju",
-	"S+w4ygJV1QvSwLIWj6yr+7iNvTlmW/xeDwujekBFjYRRngdt+bMXZNK0ePjI4pyRA2EjNisJLpQQ/qJl",
-	"xLMpQXlQ0xx3ESQc2HhgJ+Oi8n8jZzh0ZOTkoN/nEpPeEkkrV5obT9DBkGcuknoDBFXxhYlZRqm7eOqq",
-	"27kRLUrdCE4Vp5foS8rJ/N5C72BxP9p3Wbwb9DfL9PNkYe45MFhAWewshZ9qYY9CFB/yUL9ZRK38YnEf",
-	"PkfsCfMnAdkAicXCGBvbKjcr6fdjzZfeGckxe5Q6CJKUWZXUZxEefqDHgqVCIMvh48LwzIeRmU8k5+O0",
-	"59LUzM8Rrpp4mknFLUiJzE5gqQCOSJcY6fjNAqMB/NU2w2dHnX8uLPOLjIS/2jyofWgV/IkozCfop2Sa",
-	"9ifV0nQXK2qjRPOfUUIzzT9X98zUHC2vchJNf7WmiRXN0gomM8IVy5YiUB1bMXYjS+ozDTUd6i1Wt36f",
-	"Y7JlVfy0EmieJuYyKmxWAop5XIapDdcw3x5WpOmYd1YtSMisVHEnF9TjwOdhXYCrLFyGXDpE/JEIG2EW",
-	"BivCdh6jQ6wrVQOdBucQW4DThG8JmYOleZ/g22rlbula59m6vXkFfZlF2Ysq1FJHUqLSNKaYOacyLTvZ",
-	"m5TJLCKy9GscE4jk4+Ny8dxShxk/rIvQI+diPmZRl6przQoKR7GOiPqpCtssCf+0KIgCQ9OXe7kt9Ua4",
-	"+iIrnts5b0epiNmy71mTJaoRz4MaievUky2QuoDARsCGxOI2fEFfJW5Fxe0EAcwfCSR8hBiyQKVQTMiM",
-	"LnjvnLd1qTAmfZotoGJEdZAtoqt2WQ+rUeVj+VRXEfPdZGQqVVFeu6wrrWhTF+kKZJ6Li3IGyIUCv6je",
-	"HkliFPDbALlHT7KnpEDmgGlDTyAGNvOl36eTPflH8kj++ONWO9KlQkGDYf6PP8ChKioPq5TSVWkqaCnZ",
-	"iCxdX6zjoTHGqNyuOmkjzbjIWAWUhdVOOUDZI+GCSkZbPoM9J5Ad9eJqdmQBBwrE8uBCA6Lka3dDIVPQ",
-	"nVRfKyNRIpoydBSs9RAiujwa+J6yJImlrVNkgd8IfSTRHQo5VbuvxoM9J86I/Z4DPWRCn6PwfEpiNDUC",
-	"oUDyXBowMACchkxUBfHhcSMO+0gysQZM6gVaRc6a3JKN0JGwFSQmHlebM6UXYn2ly75UshKGauCRJIv8",
-	"R+qujXSpPwSb47EKAwGHyqdKvmOK9afY4prYqK2rfADGAtC9Ww+/Wq9bXfCbLpCqVoCDhFCCaeGBFADJ",
-	"5e76U363+3s+lB09luoIIy63mCpwfyRxqYCii6CRfie7iDbJFw4cOgAOJognMkuaPGU3YhHO4pq8EDoi",
-	"wIPC1nS4SNjU4n/8oXRsYktX1OtKYVMji4iOjnSTqNlV/TZ0mCmKMWkzd7I2yjKTveMBkWKcU8XGngCY",
-	"cGwh0A1dmm4OdC0oYFczSAfou7uhZE1WGHqeoulRZaaDyJ6SjfQDxWa5ndQFGKrmTp0AAppQRZCu8DMh",
-	"R+scEY4FHurQl1xPXQyvPDdpagAPRVFyiXMONlHoqyYTu0bNg6aN1kv5gpEztOWafKZSrsKRT2N4S8Kf",
-	"kTMkfIX5/XxBN6EeItDDxq5RzhdVz2rt5OAbT65CxA3Zy8awGG55pckozzBR96UsWaAXAJgAzC8cnHQ6",
-	"l2kTKDoX2Ak8FJ0JNG1kvsjlg1rMoONEmKxoyoMu8R2nq4EERM7kIwkXSDuRsnUcdg+xI4HeyrAPj2HE",
-	"YFK3jN1UMCW8CAdxsUetYMVjNMqJkz/iSl+jiUYp31ytvVyQ6JTNdFRk4hBHCdBC0u39Nsk8GiZ18+Hw",
-	"eeh5eUy5ESUWJb8SabTVDii+fw/vsTEmbpcR62HZtVLAys9IT7cWJkf01paQFLFv4ZRjDvcU0436Fxf0",
-	"HQqFQnIiTQSJmx4yfQdDJpFflYHwQWQa5FV6PxVQSGeqi5OMculnGPrj/afZmU5GFkvlymZ1azuZKOTU",
-	"J+reIG3RfU/GGIx/l3c2t0SAWH+ARqxf3q4YUTQg8oqSvr7xr3AK8uGu3sh5ygZGwok3/h93RpXtUf+5",
-	"XGGCsP5uNG2TukbKVdcnDylRG5dRJykS/xO2kh5seqRMb9towGfKQEcNES+ccqlDrW+8r3wmOB10fE+b",
-	"w6HrmrqgqlQozOs5/m4jPiP8njMqyzRI38agWlU+bhUf15MNiuVlh4lP5apmm8s2S54Cf88Zm6vMK7wz",
-	"QzUrLz/g5Ozne/IAhNFByYp47ftGkK8BhDJlkySxU0oNHHDtJspPdcx8gZZK4/wnILznQJw+tb0AzOKf",
-	"8a8F+FSY4FPxp/BpUqMQ3dWSBKzo1xQWVcuVQmmzWigk0Uj9MnbDv9NwFP9cCEKJf5K4E/1KQ8zkdwJc",
-	"wh/zsCTraYwq6s9sZE0XPqx+tP5vxpYUqhSXQZX0WfRfhkZJHNpcbiYr4sgMgoSBC7UvdMji2/fUBXpG",
-	"W5p50lNTe3X61KB6Q8PzqNEmm+BK6NhnAsuGPpP4AbzshQcX/yTG7EVjZQLN/EsRl4KjME0D/jGwpEj/",
-	"LGDSnc1CUxKA9AWSCQhqUeqCZiYEqW+zQaitnoKDMFPQTIHQjGkz50JKMpMlXILHkFiMpgq2JswsGfM4",
-	"U5pwRtU+ZDCmJPm6+qWSnwuRk0tEl8XI1O2L/zigTN/ityxapm/V/NWQqYNKxUIhAziXhcj46MIsVn54",
-	"lYaq6tURmdTQU5kThkykTgd0J2Xd3RzoZtd1d3OPpJuu7FZBoLBeT0Uoc6A79VZdASDtzj6jLuhqbOx+",
-	"jQ8kIIejjDPCWeogfaDkT+kFlO5qCd2AiBlefJCpGhKnQIz9t70b5G0cVq8qb7cnJTxeG7Wajl/zTDY8",
-	"OnDQoPrc3LbN7ft7yAqX1/Cy1D5l4rJycn1Kns9PbteCvSNI1wqlfuW5fVxqi53R3umLGDk91t/bdy7M",
-	"TbxTGZj8+g72RhfXZ+fF1ibhl/Sgc3rXPzs5ro5rxVuy9hKgSufiqLTvbb+Nj57FwIbscmfvZe2+gkVh",
-	"aJpXt/CcN++qJ4WW98wu7zfapye90+NSaVRz2u7atW9VDs4Oi4Gz9WbvYXFlPbxubNZe/Osytka+2Wjc",
-	"PGzRxt3rwVvrof96Wd9q1ct39WM32KjdXDhrh6/m1tvxQRHb1bfWji1qD/evw+LlC7oq4SYX/e369QN7",
-	"Ob+DG0HrtOddVMpXddI5Ob7112pHZy87Bbe39by/X2xbm297mwM+url77Y8vXi4aRXuH8j4/7Dz0Bmd3",
-	"Z1vjq807ekHf+vW7y+Pj49edg+Lx884Lhludtb3i/kMlGBeHfNC6fb0UTbJWL9jihfXNWvvh3Dy9rZZH",
-	"V16HXNwPUf3k/Oio5G4fOPt45xo9bB1Ua4XgphzYY59fNW+8Da9B/MM32xq89hvbrfut+/rt69vG1cOl",
-	"e1Fn1nn55PDIxVsHN2v2ziG8r76VLgu4VQpaQvDa6bU3dM4JqgV20/TQduXqnl2f3MLh2tXpudOsEPOc",
-	"HBwc3aLqwVF1sF24vas+BxeFdrMY7Hl8ODrqeH37jFxsjwc79xTxQv++d3V8e8Z2OpsnL0363Du/29g/",
-	"Ooab+8XScPulfVvt+M3C/mlhPHbYcLDX9i6tU3etMhqIa4LMEbo/bxzdVMl2xzt4bt734fnJ1t5h6bay",
-	"7wT+9vXFTfXgtVEOjt7Gtv06vNpp0Y2HuusXNgbWlYsa3Opt1Q9vXp+3Og8buFnvPZyVy7VDt13ev/HF",
-	"9uHZ9eabe17Ge8G4ZXnD2uYVHd6cuGi0Nmg2HGubmj12eHAD+9XO6ZbdqNzdn5G3y8Pbi9L+0SvfKBx3",
-	"Np/xWbm9Mx7vPVB/VOzTfuvYveA7zzv1F4u/9Hq92v7NWW+zvVkeNGjn7uxueHF4fFbcK7ps42W/vdlB",
-	"p+X9zdFofEP8wRjRy+aRs0a3n8Xhs2UOYO98e++6eldpe2/Dxv3l7dkJa56Ujgt7Dn7duF5rbR7Aeiko",
-	"bozslutfCYttnB46/svWs1XDVsN8gFuV2vVrp9x+GPqN+vnNaZk0Ttz/7v+/bf//f2NF8zt5/OTvignM",
-	"Hj8ziqUyqmxWt9bR9k5vvViyyuuwslldr5Sq1WKluFUpFAozlvm8s2JGqVCqrBeLK1qj2YdD/2uW/ieY",
-	"pbF0LGOaqhFU3kcNMFUSpJOUDKnLIh0kVBVCZI/2kI2VDciQbK9sz3Gg0ne9MFuILHW11whA4DHUx2Np",
-	"/vnMMXYNnT0JKZo5HpddaJDTmWSVQEtkrPKTbF8Y75Qu5Gx1U7LMQZql80oQ4jEyDppmXOo3GT3i6/v3",
-	"9/8NAAD//w==",
+	"9gElSP5jUiIQEfIn9DwHm1BStPHMJVnfDTSGrufodi4ey7G/G0Po+KoxQ9x35Dz//G5gy9g1erLrJyyQ",
+	"+1RUBD8jU8hGf37LGVxA4XNj1+C+aSLOjffcbLNSupmBxp6c8pPnc/sFBU/FUtlI9uVBJjB0VF+IMcqM",
+	"XaNJAfdNG0DPA33KgLAxByZ0HMQkG6eHLM+ntA+xgyzjXT7zXReyQE47fCqZHQ0vf4fT6vv6X0GFfFF+",
+	"VyswWat/M9Q3do1/bUwEZUO/5RtqaVrhYumlS8tJzXGAJJoDyBAQ8AURYMqftJ8DlAEOAyBsKICwUQA0",
+	"oXnjPacXvU4EYkRStdLC40SzeO0jZl8TNPYU79RwPkPA8hkmA6BYDDxGJVcwGeSNFThxqLrP4gDoQ98R",
+	"gPblHMEACjSCQR50bBSuMWDIQ1Bw9V7uGcRFkgdD6GBrRRZYvn6PUjywkIDYSX/whC25IdJb4dt7LmbY",
+	"QfQlIFTgfjgqqB9wgIlmmiGnjSeEzjA9nASwoIBSxF0odBuB3A6l55AN5lLqwvFTcuQnjt/Q00vP2K1W",
+	"EmTWiYWH2PKhk6ZTUAoc1b8cUFDagCRYNJZmhBzE2C0WCokh1HoA+QagsYmQxYELxxLIgINdLIxVd85c",
+	"oZHC0aNWADCXswGn7YtmDvQYgi9aTKQoMGgKtYls6lgcQKJ2mt5OFkU8D5pU2FKyR5ADjkhCqpJMX0Gs",
+	"xBJrFUrwZJmKhVJlhovhV8CDgUOhJScar9RKGy+ayVK8VN1LgIUkuRsBQ9Cax6+/F4T+QfDzY8izOgz8",
+	"9UlmbRe5MTI2zJxFbkDB8PiTl9qklrRsGk/XzbPmxW3TSKKVbgLUg5WWWpP6MxY8YsKPLLuLldDOZUGj",
+	"3m7Xm8dPl7VWrZFgRA1EViJwkdtDTK5h2FleQTahQq7n3J6bF50n9cGk085kYim50NInP/5Mjn+W9H0m",
+	"JicZ1Lm4eDqvtY4PP+DQj+HvCsz5EfTV3V8TOITYgT1nVe7QIWJSwSBrhd3ZSRCHOZj0IZfVJxZiwIVy",
+	"1xNIzE9nVzSyCYkUJ49RF3MELOTgIWIBIHT00XYGULptQHlw68qFk47EtG+3Hjt3WRSHX28k3EBFcLQi",
+	"3Pc8ygRaFSnkEAxxvvKK7Osx1g+JSS0pKOF+iwn5WXI7oXiOkDaVwbkyJywEp/3TiSN5U7I368c7fv34",
+	"xjZJi9aPW97D/t5mr3w9eDi+ee6VWk79pEXhXWPD+KZsW+ldzevv2wqsUdMJPnLrLDTEJspw7L5KSeQI",
+	"hC6w/kLOVfHqF1qezaRfQHuSN/9gu/OaQF/YiAjlfK0qW4TuIxZOF2UaYw2tZCWkhTYbcH0h/afOeRv8",
+	"5nbO278Dc9JJ/rNMNYb0zgVDxNS2AaaDERGpwUDMPskUuc1ZJEE/Qxkojlz63AbH4dLMwLxk1KSDT+PG",
+	"Px3urwlHbLiy/PmJZnMwvnW4f3HcrD8cHiSA/powZNIBwW/Iiqa3CquT7bM5juUeY0PElJOsNYj8XzGU",
+	"eoipSWnbM+w1jkLqhcyIhiICOBoiBp3I8BZoLDiQbApyumuCtG/OBSQWB33MuABYA4KDucKiAR4ikgfd",
+	"ENm6oW9PiROAkWzcQw4lAxVyxUKussckzQJHKiVGxOWiDwdhgwlMLtuyg8Y6iDMJ8/4Z9vEtjupqlI3D",
+	"Dqkhd79PE5+OSU1zuW5xzUBqmj4DLmVIIyolJsoBBE1b8VGaadIsA7dY2OBxmQDWo6ECrQK5Wtlo4rmQ",
+	"LrkkPnwAGYOB/H86TjRN6gkdAReSIIp9hrFFFwZqQWPSPoooabqmI+S5BTGx7xkIo7QPF+nph/pPMVQq",
+	"QanBc5IhPsGCSymW2hP0AoF4TO+HQbZsgt8XyoMSJIkOxHelDGVFCXIfB99yS0Uqc0sECifiO5EAHYsV",
+	"yJ0VW+0rz7Jd4/UXDgh0URjYR0oicpLJrz6Kdr8iLRciO7KixzpdIRnqwvE5IgNhG7vVSgZ1yYl8tIMv",
+	"HYhJ0hSa2cTYMqa6nLuhWyFCzzAl2VxzKdpcH6KL4rIW8rpuVCwUcoaLSfTv1IbMGZqd4WvBfDQ9pTQ5",
+	"C6YT2rwz84lTR9MrfUGihVJLrFBIr3G4ipRJQyLUCnG4JbcCQ1qq+ywcSiR5PuylHX47zZpoZpPeFrFH",
+	"EjLDHDRPLQaxyEe5HXChVJmEE521ipM+GWI9b2fJDr9wgLNbTbyexVxpRd+9TzJoWaNpRa2Aso8F3wVd",
+	"TXJXT6OrZt8FI2kEwNAtCmelvqC+VNvS1JZOUA5wGtoBiCg3NmYRHEBMpJJ4JDZyvK8LB5rywGTXX0E3",
+	"zO+FH3HqovgtgMTSAilsxDgYochx+/pIumEyMNH75L3kcgTOUS50kkrMRfnFWdjMwpWQ04llmitu7Yl0",
+	"z1GvoewCGw6R3nq6+6/aBLMZQgBaFvA9aTCpDOeszRSlR79nKNo4X5r1MplAzXofZlS/Z+nDJF/0d6n+",
+	"YqZOSMhi0z71SRYo3Ur5GkGpyH0iHadY/TBkYk96W3lQA6ZsLqHpDTEKTAdBxkOFZA3QVwAJgD3pkCrj",
+	"lcNAmcu2Cs1Oc9HFnCPrSSq9DIIa6q1SiVy2DdW64km1kmnjaMJnu7rWE3IR53CAlustywA5ULtnFsyg",
+	"5z3NAx6GBpgL7SF8Udb90xwQksbLUn0oKyeCCZ9lyWc4uyU605/m1GpjIh0NEwE0REQ8YetJehEZxM4w",
+	"J2eM1wd0PXwovbt8C44amuHJt+v8BXvrVBEEnXWPqkxIqIFzRhgAWory8NtMXka1FNmSjrSaDT9S4QIH",
+	"cgmvIrJnx1GlypKiJ0YIvmQMVrOefS5cqUUknth0pIZOmZHSvbTpiCRm8qlsncKOUFonzM6CiUNissAT",
+	"yPrPsWLjKX2CJZtmzyebtBm8/9tt22xmzYr3lEOkfG1prsllhJ4HTEjCMNw0RpnYsxEToSeX7rZY0l4k",
+	"INpRn/iVoHbYXj/eb4BJc2WlFKvhewEHUoxUxAQyC+xBjqoVbQ550JLmk46NOUquAEFDxB7JEDKM+MTS",
+	"wkIFVmLtBeAIBuC32lNpq1os/D4lm8VKoaKWJP1gRlzNWPkuWv9QRatAVKRwFn0fqiVl/SKi8gose2dK",
+	"+3F2Z4Z6UeuAI2jaFkaEC6SZBoGNuaAsG2glyH40KvS86SEl7Jo2xCQPLqHS85QAyCXbMc9GdIbph34q",
+	"w5RhofwcgV30FM7sCUXSnE2gS4mwI39LkiZ1AEc5EARBsN5ogF4ATEqkUsR0WZKntlxC3OcSN8POWAK+",
+	"ZWkGF0Hux8WSctNGTtUcX2sxhfMDcTrx9X/SclTxd+WcMErdRdr8z1id5wziO46qaFvSovxLo7xP3sWL",
+	"GxOgWf8jhqfU7mqv/5DJGbeeNjZzwMuU/uUN0LjrVUzPPyOql2Db32KMxrP45WZopuDOs0dvw8pZNSpg",
+	"voO4dHeRNW9dfyqPf8QyTWbhs5VcpPoVoEVR6xDddWtQu6xnSG2cbMqI5y8PoqqL3IdwutiwutXhm3Az",
+	"dOV6CCTxDPbkRoREb5RdKSd933FygLKcjsR05YBd6VVoPM1J9SXRGVvKNtOhedlLun/57pH4ngWlHaVQ",
+	"WYN2BqcSab3ZBVC9fuEg/OiXSNaytlZKtcUWV/Z2ZWjWdxuoqlllRISpBcx1NX6YpP3CAR2RnHT+etQn",
+	"ls7JUTLJxEoT2aQrRHhTOmHaM1joGkg5Dpd88dJhSwoTNm0AHU5BmCDliEe55Dw4dD0RAMoirS1RXAtN",
+	"KEKLwDs7UFsjgDoWYtpWpP1YGWibvB0Q6HGk7P0DRCyGhdzt2HGUYauKIqTdZi0eWRcNcht7c6zB+L0e",
+	"FkZlhooaic48D9ryZy/IpGnx8JEhOyNewkZsVsBcKDXDixY9z6YE5UFNc9xFkHBg44GdDLfK/42c4dCR",
+	"kZODfptLTHqnJY1nacU8QQdDnrlI6o2UaG7T0cTao9RdPHXV7dxAGaVuhNKK00v0JeVkfm+h07G4H+0S",
+	"Ld4N+ptl+nmyMPccGCygLPbBwk+1sEeRjw95qN8solZ+sbgPnyP2hPmTgGyAxGJhjG14DWwIcD9WqOmd",
+	"kRyzR6mDIElZa0k1GcHsB+oxWCqyshxeLoz6fBjw+URyPs6mLk3N/NTjqvmsmQzfgkzL7ASWiguJdOWS",
+	"DgstsEXA322KfHYw+8eiPf9s2+NXWx21D42NvxAz+gS1l0wq/6C2m+5iRSWXaP4jum2m+eeqtJkKqeU1",
+	"WaLpz1Zgsf5aWm9lxuNi2VIEqkM2xm5koH2m/acD08Xq1u9zLMGs+qRWQkmkibmMyrCVgGIew4W2h8Pq",
+	"gLB+TkfosypXQmalSlG5oB4HPg+rGFxlODPk0iHij0TYCLMwtBK28xgdYl1XG+ikPYfYApwmPGHIHCy9",
+	"hgTfVivOiyqz59YZZtaKLyqcS52UiSrmmOLanIK57Bx0UviyiMjSz+k689mayeUKPqd5smy5Z9RuQbFn",
+	"LqZhEfnTRX4f1+LnljopmrUXUjXAWQH0KC4UETNVjZzV56dFjBQUm75EkrZkciiSIiv23TlvR2mb2RL5",
+	"WTssqqfPgxqJa/qTLZC6rMFGwIbE4jZ8QV8lakYHAQgCmD8SSPgIMWSBSqGYEGR9OKBz3tZl1Zj0afau",
+	"ESOqA5IRXbXLeli5Kx/Lp7rimu8mo3ip6vvaZV3pZJu6SFdr81xcwDRALhT4RfX2SBKjgN8GyD16kj0l",
+	"5SsHTBt6AjGwmS/9Pp0Yyz+SR/LHH7c6OlAqFDQU5//4AxyqAvywoitdwacCvJKNyNK12Dp2HCOcyoOr",
+	"U0nSNo0scEBZWBmWA5Q9Ei6oZLTlM9hzAmXaxZX/yAIOFIjlwYWGY8nX7obCxaA7qVRXlq/EU2VmKVDt",
+	"IUR0KTnwPWUeE0ub3MgCvxH6SKL7JnLqnIMaD/acOHv4ew70kAl9jsKzPInR1AiEAslzaT7BAHAaMlEd",
+	"HgiPZnHYR5KJNWBSL9AKetaPkGyEjsTSIDHxuDKfKa0Ua0tdIqcSuzBUQo8keSBipO4lSR+LgGBzPFax",
+	"LeBQ+VTJd0yx/hRbXBMbtXWVY8NYALp36+FX63WrC37TxWTVCnCQEEowLTyQAiC53F1/yu92f8+HsqPH",
+	"Uh1hxOUWU4cBHklcVqHoImik38kuok3yhQOHDoCDCeKJLJwmT1mtWISzuCYvhI4I8KCwNR0uEja1+B9/",
+	"KA2f2NIV9bpS2NTIIqJjNt0kanZVvw0dO4sCZ1onTNZG2YWydzwgUoxzqjDbEwATji0EuqGf1s2BrgUF",
+	"7GoG6WRGdzeUrMkKQ89TND2qLH4QWXOykX6g2Cy3k7osRNUnqtNSQBOqCNLVkCbkaJ0jwrHAQx3Pk+up",
+	"Dw4od1QaOsBDUUZB4pyDTRQ64MkkuFHzoGmj9VK+YOQMbTcnn6n0tHDk0xjekvBn5AwJX2EtRL6gm1AP",
+	"EehhY9co54uqZ7V2cvCNJ1ch4obsZWNYDLe80mSUZxjI+1KWLNALAEwA5hcOTjqdy7QBFp2h7AQeis5P",
+	"mjYyX+TyQS1m0HEiTFY05UGX+I7T1UACIg/5kYQLpD1j2TpOUYTYkUBv5VaER1ZiMKlbxm4qQhReGoS4",
+	"2KNWsOKRI+VCyh9xVbTRRKNUwEGtvVyQ6ETSdKhn4uVHyeJC0pf/c5KlNUzq5sPh89Dz8phyI0rCSn4l",
+	"Uo6rHeZ8/xbe+WNMnD4j1sOya6WAlZeTnm4tTCTprS0hKWLfwinHHO4pphv1Ly7oOxQKheREmggSNz1k",
+	"+g6GTCK/Kpnhg8g0yKtSiFSUJJ3VL06y76UfYej39x9mZzpxWyyVK5vVre1kUpVTn6g7lrRF9y0Z4TD+",
+	"Xd7Z3BIBYv0BGrF+ebtiRLGIyCdLRhqMf4VTkA939UbOUzYwEiEE4/9xZ1TZHvWfyxUmCOvvRtM2qWuk",
+	"AgX6lCYlauMy6iRF4n/CVtJ/To+U6esbDfhMGeioIeKFUw59qPWN95XPT6cjqe9pczh0nFOXeZUKhXk9",
+	"x99txOep33NGZZkG6ZsrVKvKx63io42yQbG87DDxCWbVbHPZZskT8+85Y3OVeYX3i6hm5eUHnJyTfU8e",
+	"FjE6KHl6QHveEeRrAKFM2SRJ7JRSAwdc+67yU50IWKCl0jj/CQjvORCnT7gvALP4Z/xrAT4VJvhU/CF8",
+	"mtRzRPfaJAEr+jWFRdVypVDarBYKSTRSv4zd8O80HMU/F4JQ4p8k7kS/0hAz+Z0Al/DHPCzJehqjivoz",
+	"G9fTRSKrX0Pwi7ElhSrFZVAlfW7/p6FREoc2l5vJijgygyBh4ELtCx2y+PNb6rJBoy3NPOmpqb06fcJS",
+	"vaHh2d1ok01wJXTsM4FlQ5/f/ABe9sJDnn8RY/aisTKBZv4FkkvBUZh7Av8YWFKkfxYw6c5moSkJQPqy",
+	"zQQEtSh1QTMTgtS32SDUVk/BQZinaKZAaMa0mXN5J5lJfS7BY0gsRlPFbRNmlox5nClNOKMKOjIYU5J8",
+	"Xf0Czs+FyMmFq8tiZOqmyn8cUKZvPFwWLdM3kP5syNRBpWKhkAGcy0JkfMxjFis/vHZEVUDriExq6Km8",
+	"DUMmUicpupMS+G4OdLNr4Lu5R9JNV8GrIFBY26gilDnQnXqrrkuQdmefURd0NTZ2v8aHN5DDUcZ56ix1",
+	"kD5885f0Akp3tYRuQMQML4nIVA2JEzPG/tveDfI2DqtXlbfbkxIer41aTceveSYbHh04aFB9bm7b5vb9",
+	"PWSFy2t4WWqfMnFZObk+Jc/nJ7drwd4RpGuFUr/y3D4utcXOaO/0RYycHuvv7TsX5ibeqQxMfn0He6OL",
+	"67PzYmuT8Et60Dm965+dHFfHteItWXsJUKVzcVTa97bfxkfPYmBDdrmz97J2X8GiMDTNq1t4zpt31ZNC",
+	"y3tml/cb7dOT3ulxqTSqOW137dq3Kgdnh8XA2Xqz97C4sh5eNzZrL/51GVsj32w0bh62aOPu9eCt9dB/",
+	"vaxvterlu/qxG2zUbi6ctcNXc+vt+KCI7epba8cWtYf712Hx8gVdlXCTi/52/fqBvZzfwY2gddrzLirl",
+	"qzrpnBzf+mu1o7OXnYLb23re3y+2rc23vc0BH93cvfbHFy8XjaK9Q3mfH3YeeoOzu7Ot8dXmHb2gb/36",
+	"3eXx8fHrzkHx+HnnBcOtztpecf+hEoyLQz5o3b5eiiZZqxds8cL6Zq39cG6e3lbLoyuvQy7uh6h+cn50",
+	"VHK3D5x9vHONHrYOqrVCcFMO7LHPr5o33obXIP7hm20NXvuN7db91n399vVt4+rh0r2oM+u8fHJ45OKt",
+	"g5s1e+cQ3lffSpcF3CoFLSF47fTaGzrnBNUCu2l6aLtydc+uT27hcO3q9NxpVoh5Tg4Ojm5R9eCoOtgu",
+	"3N5Vn4OLQrtZDPY8Phwddby+fUYutseDnXuKeKF/37s6vj1jO53Nk5cmfe6d323sHx3Dzf1iabj90r6t",
+	"dvxmYf+0MB47bDjYa3uX1qm7VhkNxDVB5gjdnzeObqpku+MdPDfv+/D8ZGvvsHRb2XcCf/v64qZ68Noo",
+	"B0dvY9t+HV7ttOjGQ931CxsD68pFDW71tuqHN6/PW52HDdys9x7OyuXaodsu79/4Yvvw7HrzzT0v471g",
+	"3LK8YW3zig5vTlw0Whs0G461Tc0eOzy4gf1q53TLblTu7s/I2+Xh7UVp/+iVbxSOO5vP+Kzc3hmP9x6o",
+	"Pyr2ab917F7wneed+ovFX3q9Xm3/5qy32d4sDxq0c3d2N7w4PD4r7hVdtvGy397soNPy/uZoNL4h/mCM",
+	"6GXzyFmj28/i8NkyB7B3vr13Xb2rtL23YeP+8vbshDVPSseFPQe/blyvtTYPYL0UFDdGdsv1r4TFNk4P",
+	"Hf9l69mqYathPsCtSu36tVNuPwz9Rv385rRMGifuf/f/L9v//99Y0fxOHtX5VTGB2aN6RrFURpXN6tY6",
+	"2t7prRdLVnkdVjar65VStVqsFLcqhUJhxjKfd67OKBVKlfVicUVrNPsg7X/N0v8EszSWjmVMUzWCyvuo",
+	"AaYKknSSkiF1saaDhKpCiOzRHrKxsgEZku2V7TkOVPquF2YLkaWuQRsBCDyG+ngszT+fOcauobMnIUUz",
+	"RwmzCw1yOpOsEmiJjFV+ku0L453ShZytrUqWOUizdF4JQjxGxqHcjAsQJ6NHfH3/9v6/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

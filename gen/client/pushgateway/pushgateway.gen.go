@@ -79,18 +79,18 @@ func (e Priority) Valid() bool {
 	}
 }
 
-// Defines values for TooLargeErrorError.
+// Defines values for TooLargeText.
 const (
-	TooLargeErrorErrorBatchRequestPayloadIsTooLarge TooLargeErrorError = "Batch request payload is too large."
-	TooLargeErrorErrorNotificationObjectIsTooLarge  TooLargeErrorError = "Notification object is too large."
+	TooLargeTextBatchRequestPayloadIsTooLarge TooLargeText = "Batch request payload is too large."
+	TooLargeTextNotificationObjectIsTooLarge  TooLargeText = "Notification object is too large."
 )
 
-// Valid indicates whether the value is a known member of the TooLargeErrorError enum.
-func (e TooLargeErrorError) Valid() bool {
+// Valid indicates whether the value is a known member of the TooLargeText enum.
+func (e TooLargeText) Valid() bool {
 	switch e {
-	case TooLargeErrorErrorBatchRequestPayloadIsTooLarge:
+	case TooLargeTextBatchRequestPayloadIsTooLarge:
 		return true
-	case TooLargeErrorErrorNotificationObjectIsTooLarge:
+	case TooLargeTextNotificationObjectIsTooLarge:
 		return true
 	default:
 		return false
@@ -298,7 +298,7 @@ type MatrixNotification struct {
 	// Counts What waits unread for the recipient. A count of zero clears the badge; an absent one says nothing.
 	Counts *MatrixCounts `json:"counts,omitempty"`
 
-	// Devices Where the notification goes.
+	// Devices Where the notification goes. The maximum is this gateway's own, to bound what one request can cost.
 	Devices []MatrixDevice `json:"devices"`
 
 	// EventID The event's id, which also recognises repeats. Empty or absent for badge updates.
@@ -363,7 +363,7 @@ type PlainNotification struct {
 	// Counts What waits unread for the recipient. A count of zero clears the badge; an absent one says nothing.
 	Counts *Counts `json:"counts,omitempty"`
 
-	// Devices Where the notification goes.
+	// Devices Where the notification goes. The maximum is this gateway's own, to bound what one request can cost.
 	Devices []Device `json:"devices"`
 
 	// EventID The event's id, which also recognises repeats. Absent for badge updates.
@@ -401,17 +401,20 @@ type Priority string
 // their pushers. The provider may have said so about an earlier notification.
 type Rejected = []string
 
-// TooLargeError defines model for TooLargeError.
-type TooLargeError struct {
-	Details struct {
-		// MaxRequestSizeKb The largest request body that is read, in units of 1024 bytes.
-		MaxRequestSizeKb int `json:"max_request_size_kb"`
-	} `json:"details"`
-	Error TooLargeErrorError `json:"error"`
+// TooLargeDetails defines model for TooLargeDetails.
+type TooLargeDetails struct {
+	// MaxRequestSizeKb The largest request body that is read, in units of 1024 bytes.
+	MaxRequestSizeKb int `json:"max_request_size_kb"`
 }
 
-// TooLargeErrorError defines model for TooLargeError.Error.
-type TooLargeErrorError string
+// TooLargeError defines model for TooLargeError.
+type TooLargeError struct {
+	Details TooLargeDetails `json:"details"`
+	Error   TooLargeText    `json:"error"`
+}
+
+// TooLargeText defines model for TooLargeText.
+type TooLargeText string
 
 // Unrecognized defines model for Unrecognized.
 type Unrecognized struct {
