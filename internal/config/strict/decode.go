@@ -13,8 +13,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes bounds the walk: a file of a few lines can name billions of nodes by aliases of aliases.
-const maxNodes = 1 << 20
+// The walk visits at most extraNodes plus nodesPerByte for each byte of the document: a few lines can name billions of
+// nodes by aliases of aliases, and honest aliases repeat a section some times.
+const (
+	extraNodes   = 10_000
+	nodesPerByte = 4
+)
 
 // Defaults makes the values that optional sections and list elements start from, by type.
 type Defaults map[reflect.Type]func() reflect.Value
@@ -26,7 +30,7 @@ func Default[T any](d Defaults, value func() T) {
 
 // Decode reads a document into the struct that into points to. What the document does not mention keeps its value.
 func Decode(document []byte, into any, defaults Defaults, problems *Problems) {
-	d := decoder{defaults: defaults, problems: problems}
+	d := decoder{defaults: defaults, problems: problems, left: extraNodes + nodesPerByte*len(document)}
 	root, ok := d.parse(document)
 	if !ok {
 		return
@@ -37,7 +41,7 @@ func Decode(document []byte, into any, defaults Defaults, problems *Problems) {
 type decoder struct {
 	defaults Defaults
 	problems *Problems
-	nodes    int
+	left     int // nodes that may still be visited
 }
 
 // parse returns the root of the only document, false when there is nothing (more) to decode.
@@ -79,11 +83,11 @@ func (d *decoder) syntax(err error) {
 
 // count reports whether one more node may be walked.
 func (d *decoder) count(node *yaml.Node) bool {
-	d.nodes++
-	if d.nodes == maxNodes {
+	d.left--
+	if d.left == 0 {
 		d.problems.at("", node.Line, "too large once its aliases are followed")
 	}
-	return d.nodes < maxNodes
+	return d.left > 0
 }
 
 // value decodes node into v, whatever v is.

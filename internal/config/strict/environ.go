@@ -88,3 +88,19 @@ func unknownVariable(name string, known map[string]variable) string {
 	}
 	return text
 }
+
+// Changed lists the keys in which two structs of one type differ, in the order of the struct. A list or table is one
+// key. Both are pointers.
+func Changed(a, b any) []string {
+	var values []reflect.Value
+	collect(reflect.ValueOf(a).Elem(), "", func(v variable) { values = append(values, v.value) })
+	var keys []string
+	i := 0
+	collect(reflect.ValueOf(b).Elem(), "", func(v variable) {
+		if !reflect.DeepEqual(values[i].Interface(), v.value.Interface()) {
+			keys = append(keys, v.path)
+		}
+		i++
+	})
+	return keys
+}

@@ -41,11 +41,12 @@ func names(all []field) []string {
 	return list
 }
 
-// closest returns the name that is at most two typing errors away from word, empty when none is.
+// closest returns the name that word was most likely meant to be: one typing error away, two in a longer name. Empty
+// when there is none.
 func closest(word string, names []string) string {
 	best, bestCost := "", 3
 	for _, n := range names {
-		if cost := distance(strings.ToLower(word), n); cost < bestCost && cost < len(n) {
+		if cost := distance(strings.ToLower(word), n); cost < bestCost && cost <= max(1, len(n)/3) {
 			best, bestCost = n, cost
 		}
 	}

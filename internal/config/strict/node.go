@@ -93,7 +93,7 @@ func (d *decoder) merge(node *yaml.Node, path string, all []entry, seen map[stri
 		return all
 	}
 	var deeper []*yaml.Node
-	for i := 0; i+1 < len(node.Content); i += 2 {
+	for i := 0; i+1 < len(node.Content) && d.count(node); i += 2 {
 		key := node.Content[i]
 		if key.ShortTag() == tagMerge {
 			deeper = append(deeper, node.Content[i+1])

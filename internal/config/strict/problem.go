@@ -31,15 +31,21 @@ type Error struct {
 	Problems []Problem
 }
 
-// Error returns one problem per line.
+// maxShown bounds the text; nobody mends more than that at once.
+const maxShown = 100
+
+// Error returns one problem per line, the first hundred.
 func (e *Error) Error() string {
 	if len(e.Problems) == 1 {
 		return e.Problems[0].String()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d problems:", len(e.Problems))
-	for _, p := range e.Problems {
+	for _, p := range e.Problems[:min(len(e.Problems), maxShown)] {
 		b.WriteString("\n  " + p.String())
+	}
+	if more := len(e.Problems) - maxShown; more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", more)
 	}
 	return b.String()
 }
