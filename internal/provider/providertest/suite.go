@@ -217,12 +217,14 @@ func testHang(t *testing.T, h Harness) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer cancel()
-		require.Eventually(t, func() bool { return b.Requests(d.Pushkey) == 1 }, patience, time.Millisecond)
-	})
-	out, fault := b.send(ctx, t, plain(d))
+	var (
+		wg    sync.WaitGroup
+		out   push.Outcome
+		fault *push.Fault
+	)
+	wg.Go(func() { out, fault = b.send(ctx, t, plain(d)) })
+	require.Eventually(t, func() bool { return b.Requests(d.Pushkey) == 1 }, patience, time.Millisecond)
+	cancel()
 	wg.Wait()
 	require.Nil(t, fault)
 	require.Equal(t, push.RetryAfter, out.Verdict)
