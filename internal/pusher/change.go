@@ -1,6 +1,8 @@
 package pusher
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 	"unicode/utf8"
 
@@ -43,6 +45,15 @@ type EncryptionChange struct {
 	ISS            push.Text
 	KeyID          push.Text
 }
+
+// String, GoString, Format and LogValue keep all of it out of logs and error texts: fmt looks into Encryption when it is
+// asked with a verb that does not fit.
+func (c Change) String() string             { return changeText }
+func (c Change) GoString() string           { return changeText }
+func (c Change) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(changeText)) }
+func (c Change) LogValue() slog.Value       { return slog.StringValue(changeText) }
+
+const changeText = "change of a pusher"
 
 // key checks and returns what both verbs need.
 func (c Change) key(owner push.Owner) (Key, error) {
