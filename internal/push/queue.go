@@ -91,5 +91,7 @@ type Backlog struct {
 	AppID  AppID
 	Rows   int
 	Oldest time.Time // acceptance of the oldest row
-	Next   time.Time // earliest Due of a row that is not leased; zero when all are leased
+	// Next is when a claim can next find a row: the earliest Due of a row whose device has none in flight. It may be early
+	// but is never late; zero when there is nothing to claim.
+	Next time.Time
 }

@@ -7,19 +7,28 @@ import (
 	"github.com/pushgate/pushgate/internal/push"
 )
 
-// Queue is the durable retry queue. Every method is one transaction. Times of leases, Due and Deadline are compared with
-// the database's clock (the process's own on SQLite).
+// Queue is the durable retry queue. Every method is one transaction (WakeOn, which changes nothing that may not be
+// changed twice, is one for every few thousand rows). Times of leases, Due and Deadline are compared with the database's
+// clock (the process's own on SQLite): an implementation carries them over by their distance from now, so that a node
+// whose clock is wrong neither expires nor delays anything.
+//
+// A method that returns an error because ctx ended may have committed all the same.
 type Queue interface {
 	// Enqueue commits rows in one transaction: all or none. A row whose duplicate hash already waits is not stored
 	// again; a badge-only row takes the place of an older waiting one of its device (never of one that is leased).
+	// A duplicate hash covers the device: equal hashes mean equal devices. A row past its deadline that Expire has not
+	// met yet is no duplicate of anything. Every row needs a Deadline.
 	// Rows marked UnderWay are stored as held by this node for lease (the attempt of their request still runs); the others
 	// wait, in the same transaction. Several rows under way may belong to one device, also beside a claimed one: they are
 	// exempt from the one-per-device rule of Claim. But while any row of a device is held, Claim takes none of it.
 	Enqueue(ctx context.Context, rows []push.Queued, lease time.Duration) ([]push.Enqueued, error)
 	// Claim leases up to limit due rows of one app to this node, oldest due first, at most one per device and none of
-	// a device that already has a leased row on any node. Rows past their deadline are not claimed.
+	// a device that already has a leased row on any node. Rows past their deadline are not claimed, nor badge-only rows
+	// with a newer one of their device: those are left to Expire. A row that cannot be decrypted is put back for a minute
+	// and logged.
 	Claim(ctx context.Context, app push.AppID, limit int, lease time.Duration) ([]push.Queued, error)
-	// Renew extends leases; false means the lease was lost and somebody else may hold the row.
+	// Renew extends leases; false means the lease was lost and somebody else may hold the row. A lease that has run out is
+	// lost only once somebody else could have taken the row; until then Renew and Settle still work.
 	Renew(ctx context.Context, held []push.Held, lease time.Duration) ([]bool, error)
 	// Settle ends or reschedules rows, with their ledger entries, in one transaction; false means that the lease was
 	// lost (fenced off): nothing was changed for that row and its verdict must not be counted. A badge-only row that
@@ -32,7 +41,7 @@ type Queue interface {
 	DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error)
 	// Expire deletes up to limit unleased rows past their deadline; returns how many per app.
 	Expire(ctx context.Context, limit int) (map[push.AppID]int, error)
-	// Backlog returns every app that has rows.
+	// Backlog returns every app that has rows, in order of AppID. It costs the same with a million rows as with ten.
 	Backlog(ctx context.Context) ([]push.Backlog, error)
 	// Waiting streams every row without its payload (ID, AppID, Device, Dedup, BadgeOnly, Deadline), so that a restart
 	// remembers what is queued.
@@ -60,6 +69,27 @@ type Ledger interface {
 	Prune(ctx context.Context, t time.Time) error
 }
 
+// Admin is for the person on call. No method shows a payload or a pushkey.
+type Admin interface {
+	// ListQueued returns up to limit rows with an ID above after, in order of ID and without payload. An empty app means
+	// every app. Lease is set on rows in flight.
+	ListQueued(ctx context.Context, app push.AppID, after int64, limit int) ([]push.Queued, error)
+	// ShowQueued returns one row without payload, and whether it exists.
+	ShowQueued(ctx context.Context, id int64) (push.Queued, bool, error)
+	// RetryQueued makes rows due now that would wait longer: all of app, or only those named by ids (of app, unless it
+	// is empty). Rows in flight stay as they are. It returns how many it moved; without app and ids none.
+	RetryQueued(ctx context.Context, app push.AppID, ids []int64) (int, error)
+	// PurgeQueued deletes rows, chosen as in RetryQueued but in flight or not (the verdict of a purged row is fenced off),
+	// and returns how many per app. It may take several transactions.
+	PurgeQueued(ctx context.Context, app push.AppID, ids []int64) (map[push.AppID]int, error)
+	// ListDead returns up to limit entries of the ledger with a Seq above after, in order of Seq, without those that were
+	// removed. An empty app means every app.
+	ListDead(ctx context.Context, app push.AppID, after int64, limit int) ([]push.DeadKey, error)
+	// ForgetDead removes entries: all of app, or only those of devices (of app, unless it is empty). It returns how many;
+	// without app and devices none.
+	ForgetDead(ctx context.Context, app push.AppID, devices []push.Hash) (int, error)
+}
+
 // Hasher computes keyed look-up hashes. The key is random, stored wrapped and never rotated, so hashes stay comparable
 // over restarts and between nodes. Parts are framed by length: ("ab","c") and ("a","bc") differ.
 type Hasher interface {
@@ -70,6 +100,7 @@ type Hasher interface {
 type Store interface {
 	Queue
 	Ledger
+	Admin
 	Hasher
 	// Ping tells whether a commit would work now.
 	Ping(ctx context.Context) error

@@ -42,7 +42,7 @@ func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 // loadSchedule counts what a former process left. Nothing is in flight.
 func loadSchedule(ctx context.Context, db *sql.DB) (*schedule, error) {
 	s := newSchedule()
-	if err := query(ctx, db, selectApps, func(rows *sql.Rows) error {
+	if err := query(ctx, db, selectApps, nil, func(rows *sql.Rows) error {
 		var no int64
 		var id push.AppID
 		if err := rows.Scan(&no, &id); err != nil {
@@ -53,7 +53,7 @@ func loadSchedule(ctx context.Context, db *sql.DB) (*schedule, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("read the apps: %w", err)
 	}
-	if err := query(ctx, db, countRows, func(rows *sql.Rows) error {
+	if err := query(ctx, db, countRows, nil, func(rows *sql.Rows) error {
 		var no, first int64
 		var n int
 		if err := rows.Scan(&no, &n, &first); err != nil {
@@ -68,8 +68,8 @@ func loadSchedule(ctx context.Context, db *sql.DB) (*schedule, error) {
 	return s, nil
 }
 
-func query(ctx context.Context, db *sql.DB, text string, scan func(rows *sql.Rows) error) error {
-	rows, err := db.QueryContext(ctx, text)
+func query(ctx context.Context, db *sql.DB, text string, args []any, scan func(rows *sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}

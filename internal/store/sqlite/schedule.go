@@ -114,7 +114,7 @@ func (s *schedule) free(id int64) {
 // giveBack ends a lease whose row waits again as it was.
 func (s *schedule) giveBack(id int64) {
 	l := s.leases[id]
-	s.waits(l.app, l.device, position{l.due, id})
+	s.pass(look{app: l.app, device: l.device, due: l.due})
 	s.free(id)
 }
 
@@ -158,8 +158,17 @@ func (a *app) next() look {
 	return k
 }
 
-// rewind makes the next claim read all due rows of the app again.
-func (a *app) rewind() { a.cursor = position{} }
+// woken makes the next claim read all due rows of the app again.
+func (s *schedule) woken(a *app, now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.cursor = position{}
+	for _, l := range s.leases {
+		if l.app == a {
+			l.due = min(l.due, now)
+		}
+	}
+}
 
 // sweep ends the leases that have run out. It costs nothing until one has.
 func (s *schedule) sweep(now int64) {
@@ -246,4 +255,28 @@ func (s *schedule) name(no int64) push.AppID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byNo[no]
+}
+
+// seize takes a row whether it waits or is in flight; whoever held it is fenced off.
+func (s *schedule) seize(id, no int64, device push.Hash, due int64) (*app, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.apps[s.byNo[no]]
+	if l, ok := s.leases[id]; ok {
+		if l.pinned {
+			return a, false // another transaction of this moment ends or moves it
+		}
+		s.free(id)
+	}
+	return a, s.take(id, a, device, due)
+}
+
+// leaseOf returns the lease of a row in flight, 0 when it waits.
+func (s *schedule) leaseOf(id int64) push.LeaseID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := s.leases[id]; ok {
+		return l.id
+	}
+	return 0
 }

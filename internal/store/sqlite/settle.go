@@ -112,8 +112,9 @@ func (x *settle) done(committed bool) {
 		case x.gone[i]:
 			s.finish(removed{r.ID, s.leases[r.ID].app}, true)
 		default:
-			s.leases[r.ID].due = x.store.clock.micros(r.Due)
-			s.giveBack(r.ID)
+			l := s.leases[r.ID]
+			s.waits(l.app, l.device, position{x.store.clock.micros(r.Due), r.ID})
+			s.free(r.ID)
 		}
 	}
 }

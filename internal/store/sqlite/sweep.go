@@ -112,15 +112,21 @@ func (s *Store) DropBadges(ctx context.Context, devices []push.Hash, before time
 	return counts, nil
 }
 
-// WakeOn implements store.Queue. It takes a transaction for every few thousand rows: stopped in between, what is
-// awake stays awake and calling again finishes it.
+// WakeOn implements store.Queue.
 func (s *Store) WakeOn(ctx context.Context, id push.AppID) error {
+	_, err := s.wake(ctx, id)
+	return wrap("wake an app", err)
+}
+
+// wake makes an app's rows due, a slice of them in each transaction. Stopped in between, what is awake stays awake and
+// calling again does the rest.
+func (s *Store) wake(ctx context.Context, id push.AppID) (total int, err error) {
 	a := s.schedule.app(id)
 	if a == nil {
-		return nil
+		return 0, nil
 	}
 	now := s.clock.now()
-	for moved := int64(wakeSlice); moved == wakeSlice; {
+	for moved := int64(wakeSlice); moved == wakeSlice; total += int(moved) {
 		err := s.write.do(ctx, func(t *tx) error {
 			res, err := t.result(wakeSome, now, a.no, now, wakeSlice)
 			if err != nil {
@@ -128,14 +134,10 @@ func (s *Store) WakeOn(ctx context.Context, id push.AppID) error {
 			}
 			moved, err = res.RowsAffected()
 			return err
-		}, func(bool) {
-			s.schedule.mu.Lock()
-			defer s.schedule.mu.Unlock()
-			a.rewind()
-		})
+		}, func(bool) { s.schedule.woken(a, now) })
 		if err != nil {
-			return fmt.Errorf("wake an app: %w", err)
+			return total, err
 		}
 	}
-	return nil
+	return total, nil
 }
