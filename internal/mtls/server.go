@@ -36,10 +36,10 @@ type Server struct {
 
 // snapshot is everything that one Reload replaces. It never changes.
 type snapshot struct {
-	config  ServerConfig
-	pair    *tls.Certificate
-	roots   *x509.CertPool // nil: client certificates are not asked for
-	crl     *revocations   // nil: nothing is looked up
+	config ServerConfig
+	pair   *tls.Certificate
+	roots  *x509.CertPool // nil: client certificates are not asked for
+	crl    *revocations   // nil: nothing is looked up
 }
 
 // Info is what the metrics show of a listener's certificates. Zero times mean that there is none.
