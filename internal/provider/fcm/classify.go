@@ -33,7 +33,7 @@ const (
 	reasonUnknown       = "unknown"       // an answer that no line of the table knows
 	reasonDelivered     = "delivered"
 	reasonNothingToSend = "nothing_to_send" // Sygnal would not send it either
-	reasonBadPushkey    = "bad_pushkey"     // empty
+	reasonBadPushkey    = "bad_pushkey"     // empty or not UTF-8
 	reasonEmpty         = "empty"           // neither an event nor a ciphertext
 	reasonTooLarge      = "payload_too_large"
 )

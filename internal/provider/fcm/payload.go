@@ -34,8 +34,8 @@ type builder struct {
 
 // build returns the request body for one notification: nil without a fault when there is nothing to tell the phone.
 func (b *builder) build(n push.Notification) ([]byte, *push.Fault) {
-	switch {
-	case n.Device.Pushkey.Reveal() == "":
+	switch key := n.Device.Pushkey.Reveal(); {
+	case key == "" || !utf8.ValidString(key): // JSON cannot carry it, and a mended token is another phone's
 		return nil, &push.Fault{Kind: push.FaultMessage, Reason: reasonBadPushkey}
 	case n.Sealed != nil:
 		return b.sealed(n)
@@ -80,6 +80,9 @@ func (b *builder) plain(n push.Notification) ([]byte, *push.Fault) {
 	counted := b.counts && n.Counts.Present()
 	if counted {
 		d.addCounts(n.Counts)
+	}
+	if d.overflow {
+		return nil, tooLarge()
 	}
 	if !counted && d.get("event_id") == "" && d.get("room_id") == "" {
 		return nil, nil
