@@ -35,6 +35,9 @@ type Answer struct {
 	Close bool `json:"close,omitempty"`
 	// Times is for how many requests in a row this answer stands: 0 means one, Forever does not end.
 	Times int `json:"times,omitempty"`
+
+	text string // the service's message, when a rule was broken
+	bare bool   // without details
 }
 
 // Forever makes a scripted answer stick.
@@ -58,6 +61,9 @@ const (
 	FaultDisconnect Fault = "disconnect"
 	// FaultTruncate sends the header and half of the body, then ends the stream with an error.
 	FaultTruncate Fault = "truncate"
+	// FaultAbandoned is only seen in receipts: the connection was taken away before the answer, by a condition, an
+	// outage or GOAWAY.
+	FaultAbandoned Fault = "abandoned"
 )
 
 // HTMLError is an error page as a load balancer in front of Google sends it: no JSON, no reason.

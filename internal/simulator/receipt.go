@@ -42,6 +42,8 @@ type Receipt struct {
 	Problem string `json:"problem,omitempty"`
 	// Fault is how the exchange was broken, by a script or a condition.
 	Fault Fault `json:"fault,omitempty"`
+	// Unheard says that the caller had gone when the answer was ready.
+	Unheard bool `json:"unheard,omitempty"`
 	// Delivered says that the notification counts as handed to its device.
 	Delivered bool `json:"delivered"`
 }
