@@ -81,10 +81,10 @@ func text(raw []byte) (string, bool) {
 	return unquote(raw), true
 }
 
-// unquote decodes a JSON string known to be valid. What is no UTF-8 becomes U+FFFD.
+// unquote decodes a JSON string known to be valid. What is no UTF-8 stays for str to replace.
 func unquote(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return strings.ToValidUTF8(string(raw[1:len(raw)-1]), "\uFFFD")
+		return string(raw[1 : len(raw)-1])
 	}
 	var s string
 	_ = json.Unmarshal(raw, &s)
@@ -137,8 +137,9 @@ func skipValue(raw []byte, i int) int {
 // skipScalar returns the index behind a number, a literal, or a separator inside an array or object.
 func skipScalar(raw []byte, i int) int {
 	for i++; i < len(raw); i++ {
-		if c := raw[i]; c == ',' || c == ']' || c == '}' || c == '"' || c == '{' || c == '[' {
-			break
+		switch raw[i] {
+		case ',', ':', ']', '}', '"', '{', '[', ' ', '\t', '\n', '\r':
+			return i
 		}
 	}
 	return i
@@ -175,7 +176,7 @@ func (w *writer) name(name string) {
 
 func (w *writer) num(n int64) { w.buf = strconv.AppendInt(w.buf, n, 10) }
 
-// str writes s with the fewest escapes JSON allows, so non-ASCII stays as it is.
+// str writes s with the fewest escapes JSON allows, so non-ASCII stays as it is. A byte that is no UTF-8 becomes U+FFFD.
 func (w *writer) str(s string) {
 	w.buf = append(w.buf, '"')
 	start := 0
