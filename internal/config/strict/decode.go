@@ -68,7 +68,7 @@ func (d *decoder) parse(document []byte) (*yaml.Node, bool) {
 	return doc.Content[0], true
 }
 
-var lineInError = regexp.MustCompile(`^(?:yaml: )?line (\d+): `) //nolint:gochecknoglobals // compiled once, never changed
+var lineInError = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 // syntax reports what the YAML reader could not read. Its texts name the construct, never the content, except for
 // anchors, which are names.

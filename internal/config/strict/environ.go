@@ -36,7 +36,7 @@ func Override(into any, prefix string, environ []string, problems *Problems) {
 
 // serviceLink matches the variables that Kubernetes derives from services: PUSHGATE_SERVICE_HOST, PUSHGATE_PORT,
 // PUSHGATE_ADMIN_PORT_8081_TCP_ADDR and so on.
-var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`) //nolint:gochecknoglobals // compiled once, never changed
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // variable is a key that has a name of its own in the environment.
 type variable struct {
