@@ -23,8 +23,9 @@ const (
 
 // bearer is one provider token (JWT, ES256) and when it was made.
 type bearer struct {
-	header string // "bearer <jwt>", the value of authorization
-	issued time.Time
+	header string    // "bearer <jwt>", the value of authorization
+	issued time.Time // by the wall clock, as Apple judges it
+	made   time.Time // with a monotonic reading: setting the clock changes nothing about how often we renew
 }
 
 // bearers makes provider tokens from one key. All connections of the app share the current one.
@@ -53,7 +54,7 @@ func (b *bearers) get() *bearer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	// The age is a matter of wall clocks, ours and Apple's; Unix drops the monotonic reading.
+	// Unix drops the monotonic reading: the age is a matter of wall clocks.
 	age := now.Unix() - b.current.issued.Unix()
 	if age >= int64(bearerRenew/time.Second) || age < -int64(bearerSkew/time.Second) {
 		b.renewLocked(now)
@@ -72,9 +73,9 @@ func (b *bearers) refused(old *bearer) bool {
 	return b.renewLocked(b.now())
 }
 
-// renewLocked replaces the current token unless it is younger than bearerSpacing by the monotonic clock.
+// renewLocked replaces the current token unless it was made less than bearerSpacing ago.
 func (b *bearers) renewLocked(now time.Time) bool {
-	if now.Sub(b.current.issued) < bearerSpacing {
+	if time.Since(b.current.made) < bearerSpacing {
 		return false
 	}
 	next, err := b.sign(now)
@@ -119,5 +120,7 @@ func (b *bearers) sign(now time.Time) (*bearer, error) {
 	var signature [64]byte
 	r.FillBytes(signature[:32])
 	s.FillBytes(signature[32:])
-	return &bearer{header: "bearer " + text + "." + enc.EncodeToString(signature[:]), issued: now}, nil
+	return &bearer{
+		header: "bearer " + text + "." + enc.EncodeToString(signature[:]), issued: now, made: time.Now(),
+	}, nil
 }
