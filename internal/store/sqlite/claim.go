@@ -91,7 +91,7 @@ func (c *claim) revisit() error {
 			return nil
 		}
 		k := c.app.next()
-		if err := c.lookAt(&k); err != nil {
+		if err := c.lookAt(k); err != nil {
 			c.app.look(k)
 			return err
 		}
@@ -102,7 +102,7 @@ func (c *claim) revisit() error {
 func (c *claim) lookAt(k *look) error {
 	s := c.store.schedule
 	if s.busy[k.device] > 0 {
-		s.pass(*k)
+		s.pass(k)
 		return nil
 	}
 	for {
@@ -118,7 +118,7 @@ func (c *claim) lookAt(k *look) error {
 			return err
 		}
 		if taken {
-			s.pass(*k) // in flight now: the rest is looked at when it is free again
+			s.pass(k) // in flight now: the rest is looked at when it is free again
 			return nil
 		}
 	}
@@ -160,7 +160,7 @@ func (c *claim) scan() error {
 		}
 		p := position{c.store.clock.micros(r.Due), r.ID}
 		if s.leases[r.ID] == nil && !c.expired(r) && s.busy[r.Device] > 0 {
-			s.pass(look{app: c.app, device: r.Device, due: p.due})
+			s.pass(&look{app: c.app, device: r.Device, due: p.due})
 		} else if _, err := c.take(r); err != nil {
 			return err
 		}

@@ -81,6 +81,7 @@ func payloadPlace(device, dedup push.Hash, accepted int64) keyring.Place {
 func (e *enqueue) run(t *tx) error {
 	e.out = make([]push.Enqueued, len(e.rows))
 	now := e.store.clock.now()
+	e.store.schedule.lapse(now)
 	for i, r := range e.rows {
 		a := e.store.schedule.app(r.AppID)
 		state := push.EnqueueStored

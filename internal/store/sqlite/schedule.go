@@ -18,11 +18,11 @@ import (
 type schedule struct {
 	mu     sync.Mutex
 	apps   map[push.AppID]*app
-	leases map[int64]*lease
-	busy   map[push.Hash]int    // rows in flight, by device
-	passed map[push.Hash][]look // devices in flight with due rows that a cursor has passed
-	expiry int64                // no lease ends before
 	byNo   map[int64]push.AppID
+	leases map[int64]*lease
+	busy   map[push.Hash]int     // rows in flight, by device
+	passed map[push.Hash][]*look // devices in flight with rows behind a cursor; one for each app, so nearly always one
+	expiry int64                 // no lease ends before
 }
 
 // app is one configured app that has or had rows.
@@ -32,8 +32,8 @@ type app struct {
 	rows    int
 	firstID int64 // no row has a smaller id
 	cursor  position
-	revisit []look // devices with due rows behind the cursor, oldest first
-	queued  map[push.Hash]struct{}
+	revisit []*look // free devices with rows behind the cursor
+	queued  map[push.Hash]*look
 }
 
 // position orders the rows of an app.
@@ -47,7 +47,7 @@ func (p position) before(o position) bool {
 type look struct {
 	app    *app
 	device push.Hash
-	due    int64   // of the first row known there
+	due    int64   // of the first row known there; may be earlier than the row, never later
 	ids    []int64 // rows read ahead, so that a device with very many is not read anew for each
 }
 
@@ -68,7 +68,7 @@ func newSchedule() *schedule {
 		byNo:   map[int64]push.AppID{},
 		leases: map[int64]*lease{},
 		busy:   map[push.Hash]int{},
-		passed: map[push.Hash][]look{},
+		passed: map[push.Hash][]*look{},
 		expiry: math.MaxInt64,
 	}
 }
@@ -85,7 +85,7 @@ func (s *schedule) add(id push.AppID, no int64) *app {
 	if a, ok := s.apps[id]; ok {
 		return a
 	}
-	a := &app{id: id, no: no, firstID: math.MaxInt64, queued: map[push.Hash]struct{}{}}
+	a := &app{id: id, no: no, firstID: math.MaxInt64, queued: map[push.Hash]*look{}}
 	s.apps[id], s.byNo[no] = a, id
 	return a
 }
@@ -114,41 +114,43 @@ func (s *schedule) free(id int64) {
 // giveBack ends a lease whose row waits again as it was.
 func (s *schedule) giveBack(id int64) {
 	l := s.leases[id]
-	s.pass(look{app: l.app, device: l.device, due: l.due})
+	s.pass(&look{app: l.app, device: l.device, due: l.due})
 	s.free(id)
 }
 
 // waits notes that a row waits at p. Behind the cursor nobody would find it otherwise.
 func (s *schedule) waits(a *app, device push.Hash, p position) {
 	if !a.cursor.before(p) {
-		s.pass(look{app: a, device: device, due: p.due})
+		s.pass(&look{app: a, device: device, due: p.due})
 	}
 }
 
-// pass remembers a device with due rows behind the cursor: for now when it is free, for later when it is in flight.
-func (s *schedule) pass(k look) {
+// pass remembers a device with rows behind the cursor: for now when it is free, for later when it is in flight.
+func (s *schedule) pass(k *look) {
 	if s.busy[k.device] == 0 {
 		k.app.look(k)
 		return
 	}
-	for _, other := range s.passed[k.device] {
-		if other.app == k.app {
+	for _, known := range s.passed[k.device] {
+		if known.app == k.app {
+			known.due = min(known.due, k.due)
 			return
 		}
 	}
 	s.passed[k.device] = append(s.passed[k.device], k)
 }
 
-func (a *app) look(k look) {
-	if _, ok := a.queued[k.device]; ok {
+func (a *app) look(k *look) {
+	if known, ok := a.queued[k.device]; ok {
+		known.due = min(known.due, k.due)
 		return
 	}
-	a.queued[k.device] = struct{}{}
+	a.queued[k.device] = k
 	a.revisit = append(a.revisit, k)
 }
 
 // next takes the device to look at first.
-func (a *app) next() look {
+func (a *app) next() *look {
 	k := a.revisit[0]
 	a.revisit = a.revisit[1:]
 	delete(a.queued, k.device)
@@ -279,4 +281,11 @@ func (s *schedule) leaseOf(id int64) push.LeaseID {
 		return l.id
 	}
 	return 0
+}
+
+// lapse is sweep for callers without the lock.
+func (s *schedule) lapse(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(now)
 }

@@ -28,6 +28,7 @@ type removal struct {
 }
 
 func (x *removal) run(t *tx) (err error) {
+	x.store.schedule.lapse(x.store.clock.now())
 	x.taken, err = x.find(t)
 	if err != nil {
 		return err

@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+func badgeCases() []testCase {
+	return []testCase{
+		{"a newer one takes the place of a waiting one", badgeReplaced},
+		{"one in flight is not replaced", badgeInFlight},
+		{"two in one call leave the later", badgeTwoInOneCall},
+		{"a moved one gives way to a newer one", badgeMovedGivesWay},
+		{"a released one gives way to a newer one", badgeReleasedGivesWay},
+		{"a lapsed one gives way to a newer one", badgeLapsedGivesWay},
+		{"another device's stays", badgeOtherDevice},
+		{"dropping spares what is newer, in flight or no badge", badgeDrop},
+	}
+}
+
+func badgeReplaced(t *testing.T, h *Harness) {
+	first := enqueue(t, h.Store, h.badge(1, 1))
+	require.Equal(t, push.EnqueueStored, first[0].State)
+	second := enqueue(t, h.Store, h.badge(1, 2), h.row(1))
+	require.Equal(t, push.EnqueueReplaced, second[0].State)
+	require.Equal(t, push.EnqueueStored, second[1].State, "a notification is not replaced by a badge")
+	require.Equal(t, 2, backlog(t, h.Store).Rows)
+	got := claimOne(t, h.Store)
+	require.Equal(t, []byte{'b', 2}, got.Payload)
+	require.True(t, got.BadgeOnly)
+	require.True(t, got.HasCounts)
+}
+
+func badgeInFlight(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.badge(1, 1))
+	held := claimOne(t, h.Store)
+	require.Equal(t, push.EnqueueStored, enqueue(t, h.Store, h.badge(1, 2))[0].State)
+	require.Equal(t, 2, backlog(t, h.Store).Rows)
+	end(t, h.Store, held)
+	require.Equal(t, []byte{'b', 2}, claimOne(t, h.Store).Payload)
+}
+
+func badgeTwoInOneCall(t *testing.T, h *Harness) {
+	out := enqueue(t, h.Store, h.badge(1, 1), h.badge(1, 2), h.badge(2, 1))
+	require.Equal(t, push.EnqueueReplaced, out[1].State)
+	require.Equal(t, 2, backlog(t, h.Store).Rows)
+	got := claim(t, h.Store, 10)
+	require.Equal(t, []int{1, 2}, devicesOf(got))
+	require.Equal(t, []byte{'b', 2}, got[0].Payload)
+}
+
+func badgeMovedGivesWay(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.badge(1, 1))
+	old := claimOne(t, h.Store)
+	enqueue(t, h.Store, h.badge(1, 2))
+	require.Equal(t, []bool{true}, settle(t, h.Store, retryAt(old, h.Now())))
+	require.Equal(t, 1, backlog(t, h.Store).Rows, "ended instead of waiting again")
+	require.Equal(t, []byte{'b', 2}, claimOne(t, h.Store).Payload)
+	require.Empty(t, claim(t, h.Store, 10))
+}
+
+func badgeReleasedGivesWay(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.badge(1, 1))
+	old := claimOne(t, h.Store)
+	enqueue(t, h.Store, h.badge(1, 2))
+	require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(old)}))
+	requireOnlyNewerBadge(t, h)
+}
+
+func badgeLapsedGivesWay(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.badge(1, 1))
+	claimOne(t, h.Store)
+	enqueue(t, h.Store, h.badge(1, 2))
+	h.Advance(t, lease+time.Second)
+	requireOnlyNewerBadge(t, h)
+}
+
+// requireOnlyNewerBadge claims badge 2, never badge 1, and finds badge 1 counted as expired.
+func requireOnlyNewerBadge(t *testing.T, h *Harness) {
+	t.Helper()
+	newer := claimOne(t, h.Store)
+	require.Equal(t, []byte{'b', 2}, newer.Payload)
+	end(t, h.Store, newer)
+	require.Empty(t, claim(t, h.Store, 10), "the older badge must not follow the newer one")
+	counts, err := h.Store.Expire(ctxOf(t), 10)
+	require.NoError(t, err)
+	require.Equal(t, map[push.AppID]int{appA: 1}, counts)
+	require.Empty(t, waiting(t, h.Store))
+}
+
+func badgeOtherDevice(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.badge(1, 1), h.badge(2, 1))
+	require.Equal(t, push.EnqueueReplaced, enqueue(t, h.Store, h.badge(2, 2))[0].State)
+	require.Equal(t, []int{1, 2}, devicesOf(claim(t, h.Store, 10)))
+}
+
+func badgeDrop(t *testing.T, h *Harness) {
+	other := h.badge(5, 1)
+	other.AppID = appB
+	enqueue(t, h.Store, h.badge(1, 1))
+	require.Len(t, claim(t, h.Store, 10), 1) // in flight
+	sent := h.Now().Add(time.Minute)
+	newer := h.badge(2, 1)
+	newer.Accepted = sent.Add(time.Second)
+	enqueue(t, h.Store, newer, h.badge(3, 1), h.row(3), h.badge(4, 1), other)
+
+	dropped, err := h.Store.DropBadges(ctxOf(t), []push.Hash{hashOf(1), hashOf(2), hashOf(3), hashOf(5), hashOf(77)}, sent)
+	require.NoError(t, err)
+	require.Equal(t, map[push.AppID]int{appA: 1, appB: 1}, dropped)
+	require.ElementsMatch(t, []int{2, 3, 4}, devicesOf(claim(t, h.Store, 10)))
+	require.Equal(t, 4, backlog(t, h.Store).Rows)
+}

@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/store/keyring"
+)
+
+func keyCases() []testCase {
+	return []testCase{
+		{"nothing at rest can be read", keyCanary},
+		{"another key is refused", keyWrong},
+		{"rotation reads old rows and keeps the hashes", keyRotation},
+		{"a row that cannot be opened waits and stops nobody", keyDamaged},
+	}
+}
+
+// NewKeyFile writes a fresh key and returns its path.
+func NewKeyFile(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store.key")
+	require.NoError(t, keyring.Create(path))
+	return path
+}
+
+func keyCanary(t *testing.T, h *Harness) {
+	const canary = "canary-d5f0c1b2-pushkey-and-content"
+	r := h.row(1)
+	r.Payload = bytes.Repeat([]byte(canary), 50)
+	enqueue(t, h.Store, r)
+	raw := h.Raw(t)
+	require.NotEmpty(t, raw)
+	device := hashOf(1)
+	require.True(t, bytes.Contains(raw, device[:]) || bytes.Contains(raw, []byte(hex.EncodeToString(device[:]))), "the search finds what is there")
+	for name, text := range map[string]string{
+		"plain": canary, "hex": hex.EncodeToString([]byte(canary)), "Base64": base64.StdEncoding.EncodeToString([]byte(canary))[:24],
+	} {
+		require.Falsef(t, bytes.Contains(raw, []byte(text)), "%s is readable at rest", name)
+	}
+}
+
+func keyWrong(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.row(1))
+	path := NewKeyFile(t)
+	_, err := h.Reopen(t, keyring.Files{Current: path})
+	require.ErrorIs(t, err, keyring.ErrWrongKey)
+	text, readErr := os.ReadFile(path)
+	require.NoError(t, readErr)
+	require.NotContains(t, err.Error(), string(text[:8]), "no byte of a key in an error")
+}
+
+func keyRotation(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.row(1))
+	before := h.Store.Hash("device", "a", "b")
+	fresh := NewKeyFile(t)
+
+	s, err := h.Reopen(t, keyring.Files{Current: fresh, Old: []string{h.KeyFile}})
+	require.NoError(t, err)
+	require.Equal(t, before, s.Hash("device", "a", "b"), "the look-up key is wrapped anew, not changed")
+	enqueue(t, s, h.row(2))
+
+	s, err = h.Reopen(t, keyring.Files{Current: fresh, Old: []string{h.KeyFile}})
+	require.NoError(t, err, "a second start with the same keys")
+	got := claim(t, s, 10)
+	require.Equal(t, []int{1, 2}, devicesOf(got), "rows under the old and the new key")
+	require.Equal(t, []byte{'p', 1}, got[0].Payload)
+	enqueue(t, s, h.row(3))
+
+	s, err = h.Reopen(t, keyring.Files{Current: fresh})
+	require.NoError(t, err, "the old key is not needed any more")
+	require.Equal(t, before, s.Hash("device", "a", "b"))
+	require.Contains(t, devicesOf(claim(t, s, 10)), 3)
+
+	_, err = h.Reopen(t, keyring.Files{Current: h.KeyFile})
+	require.ErrorIs(t, err, keyring.ErrWrongKey, "the old key alone is a wrong key now")
+}
+
+func keyDamaged(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.rows(1, 2)...)
+	h.Damage(t)
+	enqueue(t, h.Store, h.row(3))
+	require.Equal(t, []int{3}, devicesOf(claim(t, h.Store, 10)))
+	require.Equal(t, 3, backlog(t, h.Store).Rows, "kept until the deadline: the right key may come back")
+	require.Empty(t, claim(t, h.Store, 10), "and not tried again at once")
+	h.Advance(t, 2*time.Minute)
+	require.Equal(t, []int{3}, devicesOf(claim(t, h.Store, 10)))
+	h.Advance(t, life)
+	counts, err := h.Store.Expire(ctxOf(t), 10)
+	require.NoError(t, err)
+	require.Equal(t, map[push.AppID]int{appA: 3}, counts)
+}
