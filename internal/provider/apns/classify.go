@@ -56,7 +56,6 @@ func verdicts() table {
 		{400, "TopicDisallowed"}:            classConfig,
 		{400, "BadTopic"}:                   classConfig,
 		{400, "MissingTopic"}:               classConfig,
-		{400, "InvalidPushType"}:            classConfig,
 		{403, "InvalidProviderToken"}:       classConfig,
 		{403, "MissingProviderToken"}:       classConfig,
 		{403, "BadEnvironmentKeyIdInToken"}: classConfig,
@@ -77,6 +76,8 @@ func verdicts() table {
 		{503, "ServiceUnavailable"}:  classOutage,
 
 		{413, "PayloadTooLarge"}: classMessage,
+		// A default_payload that does not fit the push type comes from the app, so it may not pause everybody else's.
+		{400, "InvalidPushType"}: classMessage,
 		// Our own bugs: the same bytes would fail again.
 		{400, "BadCollapseId"}:      classMessage,
 		{400, "BadExpirationDate"}:  classMessage,

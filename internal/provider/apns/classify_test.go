@@ -78,7 +78,7 @@ func classifyRows() map[string]classifyRow {
 		"400 TopicDisallowed":            {answer: answer{status: 400, reason: "TopicDisallowed"}, fault: configFault("TopicDisallowed")},
 		"400 BadTopic":                   {answer: answer{status: 400, reason: "BadTopic"}, fault: configFault("BadTopic")},
 		"400 MissingTopic":               {answer: answer{status: 400, reason: "MissingTopic"}, fault: configFault("MissingTopic")},
-		"400 InvalidPushType":            {answer: answer{status: 400, reason: "InvalidPushType"}, fault: configFault("InvalidPushType")},
+		"400 InvalidPushType":            {answer: answer{status: 400, reason: "InvalidPushType"}, fault: messageFault("InvalidPushType")},
 		"403 InvalidProviderToken":       {answer: answer{status: 403, reason: "InvalidProviderToken"}, fault: configFault("InvalidProviderToken")},
 		"403 MissingProviderToken":       {answer: answer{status: 403, reason: "MissingProviderToken"}, fault: configFault("MissingProviderToken")},
 		"403 BadEnvironmentKeyIdInToken": {answer: answer{status: 403, reason: "BadEnvironmentKeyIdInToken"}, fault: configFault("BadEnvironmentKeyIdInToken")},

@@ -7,9 +7,8 @@ import (
 
 // document is a payload of a Matrix event, in parts, so that what is shown can be shortened until it fits.
 type document struct {
-	aps    aps
-	hasAPS bool
-	rest   []member // default_payload; what the other fields name is left out
+	aps  aps      // always there: Apple demands one
+	rest []member // default_payload; what the other fields name is left out
 
 	roomID, eventID     string // left out when empty
 	unread, missedCalls *int64
@@ -45,13 +44,10 @@ type cuttable struct {
 	order int
 }
 
-// parseAPS reads the aps of default_payload, and reports false if it is no object.
-func parseAPS(raw []byte) (aps, bool) {
-	all, ok := validObject(raw)
-	if !ok {
-		return aps{}, false
-	}
-	return aps{alert: parseAlert(find(all, "alert")), rest: all}, true
+// parseAPS reads the aps of default_payload. What is no object, and Sygnal fails on, counts as an empty one.
+func parseAPS(raw []byte) aps {
+	all, _ := validObject(raw)
+	return aps{alert: parseAlert(find(all, "alert")), rest: all}
 }
 
 func parseAlert(raw []byte) alert {
@@ -176,10 +172,8 @@ func (h *byLength) shorten(excess int) {
 // write writes the document over buf as compact JSON.
 func (d *document) write(buf []byte) *writer {
 	w := &writer{buf: append(buf[:0], '{')}
-	if d.hasAPS {
-		w.name("aps")
-		d.aps.write(w)
-	}
+	w.name("aps")
+	d.aps.write(w)
 	own := []string{"aps"}
 	str := func(name, value string) {
 		if value != "" {

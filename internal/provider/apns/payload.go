@@ -92,12 +92,13 @@ func (p *payloads) buildSealed(buf []byte, n push.Notification) ([]byte, result)
 	return w.buf, resultSend
 }
 
-// buildIDOnly writes the event_id_only form: the app fetches the event itself. As in Sygnal no aps is made; an alert
-// can only come from default_payload.
+// buildIDOnly writes the event_id_only form: the app fetches the event itself. As in Sygnal, what is shown can only come
+// from default_payload and counts are no badge. Without an aps in default_payload ours is empty, where Sygnal sends none.
 func (p *payloads) buildIDOnly(buf []byte, n push.Notification) ([]byte, result) {
 	base := defaultPayload(n.Device.Data)
-	doc := document{rest: base, roomID: n.Event.RoomID.Reveal(), eventID: n.Event.ID.Reveal()}
-	doc.aps, doc.hasAPS = parseAPS(find(base, "aps"))
+	doc := document{
+		aps: parseAPS(find(base, "aps")), rest: base, roomID: n.Event.RoomID.Reveal(), eventID: n.Event.ID.Reveal(),
+	}
 	if p.badges {
 		doc.unread, doc.missedCalls = n.Counts.Unread, n.Counts.MissedCalls
 	}
@@ -114,9 +115,8 @@ func (p *payloads) buildFull(buf []byte, n push.Notification) ([]byte, result) {
 	var doc document
 	if !n.Event.Type.Empty() {
 		doc.rest = defaultPayload(n.Device.Data)
-		doc.aps, _ = parseAPS(find(doc.rest, "aps"))
+		doc.aps = parseAPS(find(doc.rest, "aps"))
 	}
-	doc.hasAPS = true
 	if hasBadge {
 		doc.aps.badge = &badge
 	}

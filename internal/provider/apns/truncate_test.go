@@ -124,10 +124,10 @@ func TestTruncate_AsSygnal(t *testing.T) {
 	}
 	for name, n := range map[string]push.Notification{
 		"ASCII":             body(strings.Repeat("x", 5000)),
-		"two bytes":         body(strings.Repeat("ä", 5000)),
-		"four bytes":        body(strings.Repeat("🚀", 5000)),
-		"escapes":           body(strings.Repeat("\"\\\n\x01", 5000)),
-		"mixed":             body(strings.Repeat("a\"ä🚀\x1f€", 700)),
+		"two bytes":         body(strings.Repeat("ä", 2500)),
+		"four bytes":        body(strings.Repeat("🚀", 1500)),
+		"escapes":           body(strings.Repeat("\"\\\n\x01", 500)),
+		"mixed":             body(strings.Repeat("a\"ä🚀\x1f€", 400)),
 		"several long ones": with(body(strings.Repeat("b", 3000)), func(n *push.Notification) { n.Event.RoomName = push.NewText(strings.Repeat("r", 1024)) }),
 		"all long": with(body(strings.Repeat("ü", 3000)), func(n *push.Notification) {
 			n.Event.RoomName, n.Event.SenderDisplayName = push.NewText(strings.Repeat("ä", 1024)), push.NewText(strings.Repeat("ö", 1024))
