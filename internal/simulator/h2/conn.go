@@ -19,6 +19,7 @@ const (
 	initialWindow  = 65535   // RFC 9113 6.9.2; streams never get more, so MaxBody must stay below
 	connWindow     = 1 << 24 // what the peer may send before it hears from us again
 	windowRefill   = 1 << 22
+	maxFrame       = 16384 // SETTINGS_MAX_FRAME_SIZE, ours and what we send
 	maxHeaderBytes = 16 << 10
 	readBuffer     = 32 << 10
 	maxOutput      = 64 << 20 // a peer that never reads is cut off here
@@ -103,6 +104,7 @@ func (c *Conn) Serve() error {
 	}
 	c.in = http2.NewFramer(io.Discard, br)
 	c.in.SetReuseFrames()
+	c.in.SetMaxReadFrameSize(maxFrame)
 	c.in.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.in.MaxHeaderListSize = maxHeaderBytes
 	return c.readLoop()

@@ -120,7 +120,7 @@ func (c *Conn) Flush() {
 // send writes as much of the pending body as the windows allow.
 func (c *Conn) send(st *Stream) {
 	for len(st.pending) > 0 {
-		n := min(int64(len(st.pending)), st.window, c.sendWindow, 16384)
+		n := min(int64(len(st.pending)), st.window, c.sendWindow, maxFrame)
 		if n <= 0 {
 			return
 		}
