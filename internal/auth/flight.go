@@ -11,12 +11,12 @@ import (
 // others may be waiting for the answer.
 type flights[T any] struct {
 	group singleflight.Group
-	ctx   context.Context //nolint:containedctx // the lifetime of questions, ended by land
+	ctx   context.Context // the lifetime of questions, ended by land
 	land  context.CancelFunc
 }
 
 func newFlights[T any]() *flights[T] {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // land calls it
 	return &flights[T]{ctx: ctx, land: cancel}
 }
 

@@ -67,11 +67,19 @@ const redacted = "<redacted>"
 // Token is a bearer token. It cannot print itself.
 type Token string
 
-// String, GoString, Format, LogValue and MarshalText keep the value out of logs and error texts.
-func (t Token) String() string               { return redacted }
-func (t Token) GoString() string             { return redacted }
-func (t Token) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
-func (t Token) LogValue() slog.Value         { return slog.StringValue(redacted) }
+// String and its siblings keep the value out of logs and error texts.
+func (t Token) String() string { return redacted }
+
+// GoString hides it from %#v.
+func (t Token) GoString() string { return redacted }
+
+// Format hides it from every verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue hides it from log/slog.
+func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText hides it from encoding/json.
 func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // digest is what is compared and remembered instead of a token.

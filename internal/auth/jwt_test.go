@@ -276,7 +276,11 @@ func FuzzJWT(f *testing.F) {
 			require.Equal(t, good, token)
 			return
 		}
-		requireDenied(t, err, push.Unauthenticated, "M_UNKNOWN_TOKEN")
+		code := "M_UNKNOWN_TOKEN"
+		if token == "" {
+			code = "M_MISSING_TOKEN"
+		}
+		requireDenied(t, err, push.Unauthenticated, code)
 	})
 }
 

@@ -33,11 +33,19 @@ func ParseISS(s string) (ISS, error) {
 	return ISS{bytes: hide(b)}, nil
 }
 
-// String, GoString, Format, LogValue and MarshalText keep the secret out of logs and error texts.
-func (s ISS) String() string               { return placeholder }
-func (s ISS) GoString() string             { return placeholder }
-func (s ISS) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (s ISS) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String and its siblings keep the secret out of logs and error texts.
+func (s ISS) String() string { return placeholder }
+
+// GoString hides it from %#v.
+func (s ISS) GoString() string { return placeholder }
+
+// Format hides it from every verb.
+func (s ISS) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue hides it from log/slog.
+func (s ISS) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText hides it from encoding/json.
 func (s ISS) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 
 // chain is what one step of the derivation yields.
@@ -99,9 +107,17 @@ func RestoreGeneration(month Month, keys []byte) (Generation, error) {
 	return Generation{month: month, chain: hide(c)}, nil
 }
 
-// String, GoString, Format, LogValue and MarshalText keep the keys out of logs and error texts.
-func (g Generation) String() string               { return placeholder }
-func (g Generation) GoString() string             { return placeholder }
-func (g Generation) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (g Generation) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String and its siblings keep the keys out of logs and error texts.
+func (g Generation) String() string { return placeholder }
+
+// GoString hides it from %#v.
+func (g Generation) GoString() string { return placeholder }
+
+// Format hides it from every verb.
+func (g Generation) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue hides it from log/slog.
+func (g Generation) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText hides it from encoding/json.
 func (g Generation) MarshalText() ([]byte, error) { return []byte(placeholder), nil }

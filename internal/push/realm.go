@@ -25,11 +25,19 @@ type UserID string
 // Reveal returns the value.
 func (u UserID) Reveal() string { return string(u) }
 
-// String, GoString, Format, LogValue and MarshalText keep the value out of logs and error texts.
-func (u UserID) String() string               { return placeholder }
-func (u UserID) GoString() string             { return placeholder }
-func (u UserID) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (u UserID) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String and its siblings keep the value out of logs and error texts.
+func (u UserID) String() string { return placeholder }
+
+// GoString hides it from %#v.
+func (u UserID) GoString() string { return placeholder }
+
+// Format hides it from every verb.
+func (u UserID) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue hides it from log/slog.
+func (u UserID) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText hides it from encoding/json.
 func (u UserID) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 
 // Owner is a user in a realm. It is comparable.

@@ -46,12 +46,18 @@ type EncryptionChange struct {
 	KeyID          push.Text
 }
 
-// String, GoString, Format and LogValue keep all of it out of logs and error texts: fmt looks into Encryption when it is
+// String and its siblings keep all of it out of logs and error texts: fmt looks into Encryption when it is
 // asked with a verb that does not fit.
-func (c Change) String() string             { return changeText }
-func (c Change) GoString() string           { return changeText }
+func (c Change) String() string { return changeText }
+
+// GoString hides it from %#v.
+func (c Change) GoString() string { return changeText }
+
+// Format hides it from every verb.
 func (c Change) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(changeText)) }
-func (c Change) LogValue() slog.Value       { return slog.StringValue(changeText) }
+
+// LogValue hides it from log/slog.
+func (c Change) LogValue() slog.Value { return slog.StringValue(changeText) }
 
 const changeText = "change of a pusher"
 

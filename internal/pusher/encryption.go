@@ -1,7 +1,7 @@
 package pusher
 
 import (
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/monthkey"
@@ -29,7 +29,7 @@ const (
 func (c Change) encryption(mode EncryptionMode, now time.Time, loc *time.Location) (*Encryption, error) {
 	e := c.Encryption
 	if e == nil {
-		return nil, nil //nolint:nilnil // no encryption is a registration like others
+		return nil, nil // a registration without encryption
 	}
 	if mode == EncryptionForbidden {
 		return nil, invalid("encryption is not supported here")
@@ -60,7 +60,7 @@ func (c Change) encryption(mode EncryptionMode, now time.Time, loc *time.Locatio
 	}
 	first, err := monthkey.Derive(secret, created)
 	if err != nil {
-		return nil, errors.Join(errors.New("derive the first key"), err)
+		return nil, fmt.Errorf("derive the first key: %w", err)
 	}
 	return &Encryption{KeyID: e.KeyID, Generation: first}, nil
 }

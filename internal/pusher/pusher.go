@@ -53,8 +53,14 @@ type Encryption struct {
 // describe is what printing shows: the one member that is configuration and not about a person.
 func (p Pusher) describe() string { return "pusher of " + string(p.AppID) }
 
-// String, GoString, Format and LogValue keep names, data and the person out of logs and error texts.
-func (p Pusher) String() string             { return p.describe() }
-func (p Pusher) GoString() string           { return p.describe() }
+// String and its siblings keep names, data and the person out of logs and error texts.
+func (p Pusher) String() string { return p.describe() }
+
+// GoString hides it from %#v.
+func (p Pusher) GoString() string { return p.describe() }
+
+// Format hides it from every verb.
 func (p Pusher) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(p.describe())) }
-func (p Pusher) LogValue() slog.Value       { return slog.StringValue(p.describe()) }
+
+// LogValue hides it from log/slog.
+func (p Pusher) LogValue() slog.Value { return slog.StringValue(p.describe()) }
