@@ -55,6 +55,10 @@ var _ provider.Provider = (*Client)(nil)
 
 // New returns a client with its credentials loaded and proven to sign. It opens no connection: Warm does.
 func New(cfg Config, o Options) (*Client, error) {
+	return newClient(cfg, o, defaultHealth())
+}
+
+func newClient(cfg Config, o Options, h health) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -74,7 +78,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDialer(cfg.host(), tlsConfig, o.DialTLS)
+	d, err := newDialer(cfg.host(), tlsConfig, o.DialTLS, h)
 	if err != nil {
 		return nil, err
 	}

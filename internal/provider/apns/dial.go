@@ -14,23 +14,29 @@ import (
 const (
 	// dialTimeout bounds a connection's set-up: name look-up, TCP, TLS.
 	dialTimeout = 10 * time.Second
-	// pingAfter and pingTimeout find a dead link: a PING after so much silence, the end of the connection when nothing
-	// comes back. Both together stay below the gateway's patience for one outage (facts, F7: 60 s).
-	pingAfter   = 15 * time.Second
-	pingTimeout = 15 * time.Second
-	// writeTimeout ends a connection on which no byte could be written for so long.
-	writeTimeout = 15 * time.Second
 	// maxResponseHeader bounds what a hostile peer can make us hold. Apple's headers have some 100 bytes.
 	maxResponseHeader = 16 << 10
 )
 
+// health says how a dead link is found.
+type health struct {
+	pingAfter    time.Duration // a PING after so much silence
+	pingTimeout  time.Duration // the end of the connection when nothing comes back for so long
+	writeTimeout time.Duration // the end when no byte could be written for so long
+}
+
+// defaultHealth finds a half-open connection within 30 s.
+func defaultHealth() health {
+	return health{pingAfter: 15 * time.Second, pingTimeout: 15 * time.Second, writeTimeout: 15 * time.Second}
+}
+
 // DialTLS opens a TLS connection to addr (host:port) with cfg, for instance through a CONNECT proxy. The connection must
-// be a *tls.Conn, or one that wraps nothing around it, with its handshake done.
+// be a *tls.Conn.
 type DialTLS func(ctx context.Context, network, addr string, cfg *tls.Config) (net.Conn, error)
 
 // dialDirect is the DialTLS that needs no proxy. Each dial looks the name up anew, as Apple asks.
 func dialDirect(ctx context.Context, network, addr string, cfg *tls.Config) (net.Conn, error) {
-	d := tls.Dialer{NetDialer: &net.Dialer{KeepAlive: pingAfter}, Config: cfg}
+	d := tls.Dialer{Config: cfg}
 	return d.DialContext(ctx, network, addr)
 }
 
@@ -41,7 +47,7 @@ type dialer struct {
 }
 
 // newDialer returns a dialer for base (https://host[:port]).
-func newDialer(base string, cfg *tls.Config, dial DialTLS) (*dialer, error) {
+func newDialer(base string, cfg *tls.Config, dial DialTLS, h health) (*dialer, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Hostname() == "" {
 		return nil, errors.New("the endpoint is no https://host:port")
@@ -69,9 +75,9 @@ func newDialer(base string, cfg *tls.Config, dial DialTLS) (*dialer, error) {
 				return dialHTTP2(ctx, dial, network, addr, cfg)
 			},
 			HTTP2: &http.HTTP2Config{
-				SendPingTimeout:  pingAfter,
-				PingTimeout:      pingTimeout,
-				WriteByteTimeout: writeTimeout,
+				SendPingTimeout:  h.pingAfter,
+				PingTimeout:      h.pingTimeout,
+				WriteByteTimeout: h.writeTimeout,
 			},
 		},
 	}, nil
