@@ -1,0 +1,7 @@
+package app
+
+import (
+	"context"
+)
+
+func (a *App) openAdminSocket(context.Context) error { return nil }

@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/config"
+	"github.com/pushgate/pushgate/internal/ops"
+)
+
+// fixed are the keys that a running process cannot change: what is bound, opened or shared at the start.
+func fixed() []string {
+	return []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage"}
+}
+
+// reload takes a new configuration: all of it, or with any error none of it.
+func (a *App) reload(ctx context.Context) {
+	if a.opts.Load == nil {
+		return
+	}
+	next, err := a.opts.Load()
+	if err == nil {
+		err = a.apply(ctx, next)
+	}
+	a.metrics.Reloaded(err == nil, time.Now())
+	if err != nil {
+		a.log.Error("configuration not reloaded, the old one stays in force", slog.Any("error", err))
+		return
+	}
+	a.log.Info("configuration reloaded", slog.Int("apps", len(next.Apps)))
+}
+
+// apply swaps everything that a configuration decides. What can fail comes first; the gateway's own Reload is the last
+// of it, and either takes everything or nothing.
+func (a *App) apply(ctx context.Context, next *config.Config) error {
+	if err := refuseFixed(a.cfg, next); err != nil {
+		return err
+	}
+	engine, err := a.engine(next)
+	if err != nil {
+		return err
+	}
+	built, err := a.providers.build(next)
+	if err != nil {
+		return err
+	}
+	if a.tls != nil {
+		if err := a.tls.Reload(next.Listen.TLS.ServerConfig); err != nil {
+			built.discard()
+			return err
+		}
+	}
+	if err := a.gateway.Reload(next.Gateway, built.apps, next.Senders); err != nil {
+		built.discard()
+		a.restoreTLS()
+		return err
+	}
+	// From here on nothing can fail.
+	_ = ops.SetLevel(a.level, next.Log.Level) // the configuration check knows the levels
+	a.handler.Store(engine)
+	a.providers.commit(built)
+	a.cfg = next
+	go a.providers.warm(ctx, built.fresh)
+	return nil
+}
+
+// restoreTLS goes back to the certificates in force when a later step of a reload failed.
+func (a *App) restoreTLS() {
+	if a.tls == nil {
+		return
+	}
+	if err := a.tls.Reload(a.cfg.Listen.TLS.ServerConfig); err != nil {
+		a.log.Error("listener certificates stay those of the refused configuration", slog.Any("error", err))
+	}
+}
+
+// refuseFixed names the changed keys that need a restart.
+func refuseFixed(now, next *config.Config) error {
+	var hard []string
+	for _, key := range config.Changed(now, next) {
+		if slices.ContainsFunc(fixed(), func(f string) bool { return key == f || strings.HasPrefix(key, f+".") }) {
+			hard = append(hard, key)
+		}
+	}
+	if len(hard) == 0 {
+		return nil
+	}
+	return &restartNeeded{keys: hard}
+}
+
+// restartNeeded says which keys a running process cannot change.
+type restartNeeded struct{ keys []string }
+
+// Error names the keys.
+func (e *restartNeeded) Error() string {
+	return "a restart is needed to change " + strings.Join(e.keys, ", ")
+}

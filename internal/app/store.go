@@ -1,0 +1,26 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pushgate/pushgate/internal/config"
+	"github.com/pushgate/pushgate/internal/store"
+	"github.com/pushgate/pushgate/internal/store/keyring"
+	"github.com/pushgate/pushgate/internal/store/sqlite"
+)
+
+// openStore is the one place that knows both engines.
+func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (store.Store, error) {
+	keys := keyring.Files{Current: c.Storage.EncryptionKeyFile, Old: c.Storage.OldKeyFiles}
+	if c.Storage.SQLite() {
+		s, err := sqlite.Open(ctx, sqlite.Options{DataDir: c.DataDir, Keys: keys, Logger: log})
+		if err != nil {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
+		return s, nil
+	}
+	return nil, errors.New("postgres: not built yet")
+}

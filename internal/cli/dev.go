@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/pushgate/pushgate/internal/app"
+	"github.com/pushgate/pushgate/internal/config"
+	"github.com/pushgate/pushgate/internal/mtls"
+	"github.com/pushgate/pushgate/internal/simulator"
+)
+
+// devConfig is the configuration that `pushgate dev` writes for itself. It is what an operator would write, with
+// simulators in place of Apple, Google and the browsers.
+const devConfig = `roles: [{{.Roles}}]
+data_dir: data
+listen:
+  public: {{.Public}}
+  tls: {address: "{{.TLS}}", cert_file: server.crt, key_file: server.key, client_ca_file: ca.pem}
+  admin: {{.Admin}}
+apps:
+  - app_id: com.example.pushgate.ios
+    apns: {topic: com.example.pushgate, key_file: {{.Creds.APNsKeyFile}}, key_id: {{.Creds.APNsKeyID}}, team_id: {{.Creds.APNsTeamID}}, endpoint: "{{.Sim.APNsURL}}", ca_file: {{.Creds.CAFile}}}
+  - app_id: com.example.pushgate.android
+    fcm: {project_id: {{.Creds.ProjectID}}, service_account_file: {{.Creds.ServiceAccountFile}}, endpoint: "{{.Sim.FCMURL}}", ca_file: {{.Creds.CAFile}}}
+  - app_id: com.example.pushgate.web
+    webpush: {vapid_private_key_file: {{.Creds.VAPIDKeyFile}}, contact: "mailto:dev@example.com", allowed_hosts: ["{{.WebPushHost}}"], ca_file: {{.Creds.CAFile}}}
+egress: {allow_networks: ["127.0.0.0/8"]}
+log: {level: warn, format: text}
+`
+
+// devGuide is what a newcomer reads: one line to paste for each operation.
+const devGuide = `pushgate {{.Version}} is running against simulators; nothing leaves this machine. Ctrl-C ends it.
+
+  gateway  http://{{.Public}} (plain)   https://{{.TLS}} (client certificates, authority {{.Dir}}/ca.pem)
+  admin    http://{{.Admin}}/metrics  /healthz  /readyz
+
+Paste a line; each arriving push is printed below. Pasted twice, the same event does not ring again.
+
+Matrix event to an iPhone:
+  curl -s http://{{.Public}}/_matrix/push/v1/notify -d '{"notification":{"event_id":"$1","room_id":"!r:example.com","type":"m.room.message","sender":"@ada:example.com","sender_display_name":"Ada","room_name":"Engines","content":{"msgtype":"m.text","body":"Hello"},"counts":{"unread":1},"devices":[{"app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}"}]}}'
+
+gematik plain notification to an Android phone, with a client certificate:
+  curl -s --cacert {{.Dir}}/ca.pem --cert {{.Dir}}/fd.crt --key {{.Dir}}/fd.key https://{{.TLS}}/push/v1/notify -H 'Content-Type: application/json' -d '{"notification":{"event_id":"$2","room_id":"!r","type":"m.room.message","prio":"low","content":{"body":"Hello"},"devices":[{"app_id":"com.example.pushgate.android","pushkey":"{{.Android}}"}]}}'
+
+gematik plain batch:
+  curl -s http://{{.Public}}/push/v1/notify/batch -H 'Content-Type: application/json' -d '{"notifications":[{"id":"a","notification":{"event_id":"$3","room_id":"!r","type":"m.room.message","devices":[{"app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}"}]}},{"id":"b","notification":{"event_id":"$4","room_id":"!r","devices":[{"app_id":"com.example.unknown","pushkey":"x"}]}}]}'
+
+gematik encrypted batch (random bytes stand for the ciphertext):
+  curl -s http://{{.Public}}/push/v1/notifyEncrypted/batch -H 'Content-Type: application/json' -d '{"notifications":[{"id":"a","notification":{"ciphertext":"'"$(openssl rand -base64 1052 | tr -d '\n')"'","time_message_encrypted":"2026-11","key_identifier":"7f6c1f1c-2f5e-4c6e-9a3e-0d6f1f0b8f52","prio":"high","device":{"app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}"}}}]}'
+
+Matrix event to a browser:
+  curl -s http://{{.Public}}/_matrix/push/v1/notify -d '{"notification":{"event_id":"$5","room_id":"!r:example.com","type":"m.room.message","sender":"@ada:example.com","content":{"msgtype":"m.text","body":"Hello"},"devices":[{"app_id":"com.example.pushgate.web","pushkey":"{{.Browser.P256DH}}","data":{"endpoint":"{{.Browser.Endpoint}}","auth":"{{.Browser.Auth}}"}}]}}'
+
+`
+
+// dev is everything that the two texts above show.
+type dev struct {
+	Version, Dir       string
+	Public, TLS, Admin string
+	Roles, WebPushHost string
+	IOS, Android       string
+	Creds              simulator.Credentials
+	Sim                *simulator.Simulator
+	Browser            simulator.Subscription
+}
+
+// runDev starts simulators and a gateway in this process, all with throw-away keys.
+func runDev(ctx context.Context, env Env) error {
+	fs := newFlags(env, "dev", "")
+	if err := parse(env, fs, 0); err != nil {
+		return err
+	}
+	dir, cleanup, err := folderFor("")
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	sim, err := simulator.Start(simulator.Options{OnReceipt: newArrivals(env.Stdout).print, KeepReceipts: -1})
+	if err != nil {
+		return fmt.Errorf("start the simulators: %w", err)
+	}
+	defer func() { _ = sim.Close() }()
+	d, err := newDev(dir, sim)
+	if err != nil {
+		return err
+	}
+	cfg, err := d.config()
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx, app.Options{
+		Config: cfg, Log: env.Stderr, Version: Version(),
+		Ready: func() { _ = template.Must(template.New("guide").Parse(devGuide)).Execute(env.Stdout, d) },
+	})
+}
+
+// newDev makes keys, certificates and devices.
+func newDev(dir string, sim *simulator.Simulator) (*dev, error) {
+	creds, err := sim.WriteCredentials(filepath.Join(dir, "providers"))
+	if err != nil {
+		return nil, fmt.Errorf("write credentials: %w", err)
+	}
+	browser, err := sim.Subscribe(simulator.SubscribeOptions{VAPIDPublicKey: creds.VAPIDPublicKey})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe a browser: %w", err)
+	}
+	if err := writeAuthority(dir); err != nil {
+		return nil, err
+	}
+	roles := make([]string, 0, len(config.BuiltRoles()))
+	for _, r := range config.BuiltRoles() {
+		roles = append(roles, string(r))
+	}
+	host := strings.TrimPrefix(sim.WebPushURL(), "https://")
+	return &dev{
+		Version: Version(), Dir: dir, Roles: strings.Join(roles, ", "), WebPushHost: host, Creds: creds, Sim: sim, Browser: browser,
+		Public: freeAddress("127.0.0.1:8080"), TLS: freeAddress("127.0.0.1:8443"), Admin: freeAddress("127.0.0.1:8081"),
+		IOS: randomHex(32), Android: "dev-" + randomHex(60),
+	}, nil
+}
+
+// writeAuthority writes a throw-away authority with a server's and a caller's certificate.
+func writeAuthority(dir string) error {
+	ca, err := mtls.NewAuthority("pushgate dev")
+	if err != nil {
+		return fmt.Errorf("make an authority: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), ca.CertPEM(), 0o600); err != nil {
+		return fmt.Errorf("write the authority: %w", err)
+	}
+	server, err := ca.Server()
+	if err != nil {
+		return fmt.Errorf("make a server certificate: %w", err)
+	}
+	if _, _, err := server.Write(dir, "server"); err != nil {
+		return fmt.Errorf("write the server certificate: %w", err)
+	}
+	fd, err := ca.Client("fd.example.com")
+	if err != nil {
+		return fmt.Errorf("make a client certificate: %w", err)
+	}
+	if _, _, err := fd.Write(dir, "fd"); err != nil {
+		return fmt.Errorf("write the client certificate: %w", err)
+	}
+	return nil
+}
+
+func (d *dev) config() (*config.Config, error) {
+	var text strings.Builder
+	if err := template.Must(template.New("config").Parse(devConfig)).Execute(&text, d); err != nil {
+		return nil, fmt.Errorf("write the configuration: %w", err)
+	}
+	cfg, err := config.Parse([]byte(text.String()), d.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("own configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// freeAddress returns the address that the documentation names, or one with another port where that is taken.
+func freeAddress(want string) string {
+	for _, addr := range []string{want, "127.0.0.1:0"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = l.Close() }()
+		return l.Addr().String()
+	}
+	return want
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}
