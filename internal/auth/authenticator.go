@@ -79,7 +79,7 @@ func (a *Authenticator) Serves(realm push.Realm) bool { return len(a.realms[real
 // Authenticate returns who the token belongs to in a realm. Its errors are *push.Error: Unauthenticated with
 // M_MISSING_TOKEN, M_UNKNOWN_TOKEN (see SoftLogout) or M_USER_LOCKED; Forbidden when the token is good and may not be
 // used here (see ErrClaim); Limited and Unavailable when nobody could tell, which says nothing about the token. Or it is
-// the context's error.
+// context.Canceled.
 func (a *Authenticator) Authenticate(ctx context.Context, realm push.Realm, token Token) (Identity, error) {
 	if token == "" {
 		return Identity{}, missingToken()
@@ -96,8 +96,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm push.Realm, toke
 		switch kind := push.KindOf(err); {
 		case err == nil:
 			return id, nil
-		case ctx.Err() != nil:
+		case errors.Is(ctx.Err(), context.Canceled):
 			return Identity{}, fmt.Errorf("authenticate: %w", ctx.Err())
+		case ctx.Err() != nil:
+			return Identity{}, unavailable(ctx.Err())
 		case errors.Is(err, errForeign):
 		case kind == push.Forbidden:
 			return Identity{}, err

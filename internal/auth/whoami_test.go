@@ -176,6 +176,7 @@ func TestWhoami_SharesOneQuestion(t *testing.T) {
 			synctest.Wait() // the impatient one asks first
 		}
 		wg.Wait()
+		requireDenied(t, errs[0], push.Unavailable, "")
 		require.ErrorIs(t, errs[0], context.DeadlineExceeded)
 		for _, err := range errs[1:] {
 			require.NoError(t, err)
