@@ -9,6 +9,7 @@
 // It owns no wire format, no HTTP, no SQL and no provider knowledge: those are behind push, provider.Provider and the
 // small ports of this package (Queue, Ledger, Hasher, Observer).
 //
-// The way of one notification: route.go, ledger.go, recall.go (duplicates), flight.go (one attempt, shared by twins),
-// judge.go with guard.go and pause.go (what the answer means), commit.go and settle.go (durable), worker.go (later).
+// The way of one notification: deliver.go (one request), route.go, dead.go (known dead pushkeys), recall.go
+// (duplicates), flight.go (one attempt, shared by twins), slots.go and gate.go (may it go out now), attempt.go, judge.go
+// with guard.go (what the answer means), save.go (durable before the answer); later worker.go, retry.go and settle.go.
 package gateway

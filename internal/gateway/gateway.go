@@ -3,7 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/provider"
@@ -38,29 +41,230 @@ type Options struct {
 }
 
 // Gateway delivers notifications. It is safe for concurrent use.
-type Gateway struct{}
+type Gateway struct {
+	queue    Queue
+	ledger   Ledger
+	hasher   Hasher
+	observer Observer // nil: nobody listens
+	logger   *slog.Logger
+	// shared is true when other nodes work on the same database.
+	shared bool
 
-var errSkeleton = errors.New("gateway: not built yet")
+	routes     atomic.Pointer[routes]
+	reloading  sync.Mutex // one Reload at a time
+	generation uint64     // of bindings, guarded by reloading
 
-// New loads what is durable (dead pushkeys, what is queued) and returns a gateway that delivers; Start runs its workers.
-func New(Options) (*Gateway, error) { return nil, errSkeleton }
+	recall    *recall
+	dead      *deadKeys
+	backlog   *backlog
+	badges    *badges
+	leases    *leases
+	settler   *settler
+	scribe    *scribe
+	worker    *worker
+	account   account
+	panics    crashes
+	orphans   nameSet // apps that rows wait for and nobody has configured
+	limited   limited
+	chores    chores
+	watch     clockWatch
+	inAir     tally // attempts, commits and rows under way
+	storeDown atomic.Bool
+	// ledgerSeq is the last change that the mirror knows; New uses it, then the follower alone.
+	ledgerSeq int64
 
-// Start runs the retry workers until Stop. It returns at once.
-func (g *Gateway) Start(context.Context) error { return errSkeleton }
-
-// Stop ends the workers: attempts under way finish, or their rows are handed back when ctx ends first.
-func (g *Gateway) Stop(context.Context) error { return errSkeleton }
-
-// Deliver attempts all notifications at once, commits what is left, and answers one Delivery for each, in order. The
-// error is a *push.Error (Unavailable with RetryAfter) when a device is neither final nor durably queued: the caller
-// repeats the whole request, and what was delivered is not delivered again. A caller that hangs up changes nothing.
-func (g *Gateway) Deliver(context.Context, push.Caller, []push.Notification) ([]push.Delivery, error) {
-	return nil, errSkeleton
+	lifecycle sync.Mutex
+	started   bool
+	stopped   bool
+	workers   sync.WaitGroup
+	leaving   chan struct{} // closed when Stop begins
+	gone      chan struct{} // closed when Stop ends: what is left is not tried again
 }
 
-// Reload takes new settings atomically: either all of them or, with an error, none. Requests under way keep the old
-// providers, which are closed when the last one ends.
-func (g *Gateway) Reload(Config, []App, []Sender) error { return errSkeleton }
+// loadTimeout bounds what New reads: a ledger of a million entries takes seconds.
+const loadTimeout = 2 * time.Minute
 
-// Stats returns gauges and counters as of now. It reads memory only.
-func (g *Gateway) Stats() Stats { return Stats{} }
+// New loads what is durable (dead pushkeys, what is queued) and returns a gateway that delivers; Start runs its workers.
+// It refuses patterns that overlap and settings that Check reports.
+func New(o Options) (*Gateway, error) {
+	if o.Queue == nil || o.Ledger == nil || o.Hasher == nil {
+		return nil, errors.New("gateway: queue, ledger and hasher are required")
+	}
+	if err := check(o.Config, o.Apps, o.Senders); err != nil {
+		return nil, err
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{
+		queue: o.Queue, ledger: o.Ledger, hasher: o.Hasher, observer: o.Observer, logger: logger,
+		shared: o.Ledger.Changed() != nil,
+		recall: newRecall(o.Config.Dedup), dead: &deadKeys{}, backlog: newBacklog(o.Config.MaxQueued),
+		badges: newBadges(), leases: newLeases(), inAir: newTally(),
+		leaving: make(chan struct{}), gone: make(chan struct{}),
+	}
+	g.settler, g.scribe, g.worker = newSettler(g), newScribe(g), newWorker(g)
+	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
+	defer cancel()
+	if err := g.load(ctx, o.Apps); err != nil {
+		return nil, fmt.Errorf("gateway: load: %w", err)
+	}
+	g.install(o.Config, o.Apps, o.Senders)
+	g.chores.take() // load has told the store already
+	return g, nil
+}
+
+// load reads what earlier processes left: the settings first, as they may drop ledger entries.
+func (g *Gateway) load(ctx context.Context, apps []App) error {
+	for _, app := range apps {
+		if err := g.ledger.Settings(ctx, push.AppID(app.Pattern), g.fingerprint(app)); err != nil {
+			return fmt.Errorf("settings: %w", err)
+		}
+	}
+	if err := g.readLedger(ctx); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if err := g.readQueue(ctx); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	if !g.shared {
+		rows := g.backlog.rows()
+		g.account.takenOver.Add(uint64(max(rows, 0))) //nolint:gosec // never negative
+		g.account.pending.Add(int64(rows))
+	}
+	return nil
+}
+
+// readQueue learns what waits, so that copies of it are not sent.
+func (g *Gateway) readQueue(ctx context.Context) error {
+	now := time.Now()
+	err := g.queue.Waiting(ctx, func(row push.Queued) {
+		g.recall.queuedUntil(row.Dedup, row.Deadline.Sub(now))
+		if row.BadgeOnly {
+			g.badges.waits(row.Device, row.ID)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	found, err := g.queue.Backlog(ctx)
+	if err != nil {
+		return err
+	}
+	g.backlog.rebase(found, true)
+	return nil
+}
+
+func (g *Gateway) fingerprint(app App) push.Hash {
+	return g.hasher.Hash(purposeSettings, app.Fingerprint)
+}
+
+// Start runs the retry worker, the upkeep and, where nodes share a database, the follower, until Stop. It returns at
+// once; the context only bounds the start.
+func (g *Gateway) Start(ctx context.Context) error {
+	g.lifecycle.Lock()
+	defer g.lifecycle.Unlock()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("gateway: start: %w", err)
+	}
+	if g.started || g.stopped {
+		return errors.New("gateway: started twice")
+	}
+	g.started = true
+	g.workers.Go(func() { g.worker.run(g.leaving) })
+	g.workers.Go(func() { g.upkeep(g.leaving) })
+	if g.shared {
+		g.workers.Go(func() { g.follow(g.leaving) })
+	}
+	return nil
+}
+
+// Stop ends the workers: no more rows are claimed, attempts under way finish and are settled. When ctx ends first, the
+// rows still held are handed back for the next process, and ctx's error is returned. The providers are closed. Nobody
+// should call Deliver any more; what comes all the same goes to the queue. A second call does nothing.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.lifecycle.Lock()
+	defer g.lifecycle.Unlock()
+	if g.stopped {
+		return nil
+	}
+	g.stopped = true
+	close(g.leaving)
+	g.workers.Wait() // they end at once, apart from a call of the store that is bounded
+	err := g.drain(ctx)
+	close(g.gone)
+	for _, l := range g.routes.Load().lanes {
+		l.binding.Load().release()
+	}
+	return err
+}
+
+// drain waits until nothing is under way and everything is written.
+func (g *Gateway) drain(ctx context.Context) error {
+	// Leases must not end while attempts finish; the upkeep that renews them has ended.
+	renewed := make(chan struct{})
+	over := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		ticker := time.NewTicker(renewEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+				g.renewLeases()
+			}
+		}
+	}()
+	defer func() { close(over); <-renewed }()
+	for _, idle := range []func() <-chan struct{}{g.inAir.none, g.settler.flushed, g.scribe.flushed} {
+		select {
+		case <-idle():
+		case <-ctx.Done():
+			// ctx is over: a little time of our own to hand back what is held.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+			defer cancel()
+			return errors.Join(ctx.Err(), g.handBack(last))
+		}
+	}
+	return nil
+}
+
+// tally counts what is under way, and tells when there is nothing.
+type tally struct {
+	n    *atomic.Int64
+	zero chan struct{} // has one entry after the count fell to zero
+}
+
+func newTally() tally { return tally{n: new(atomic.Int64), zero: make(chan struct{}, 1)} }
+
+// Add counts n more.
+func (t tally) Add(n int64) { t.n.Add(n) }
+
+// Done counts one less.
+func (t tally) Done() {
+	if t.n.Add(-1) == 0 {
+		select {
+		case t.zero <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// none returns a channel that is closed once nothing is under way.
+func (t tally) none() <-chan struct{} {
+	empty := make(chan struct{})
+	if t.n.Load() == 0 {
+		close(empty)
+		return empty
+	}
+	go func() {
+		for t.n.Load() != 0 {
+			<-t.zero
+		}
+		close(empty)
+	}()
+	return empty
+}

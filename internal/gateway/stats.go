@@ -52,3 +52,35 @@ type Account struct {
 	Suppressed uint64
 	Refused    uint64
 }
+
+// Stats returns gauges and counters as of now. It reads memory only.
+func (g *Gateway) Stats() Stats {
+	now := time.Now()
+	total, full, rows := g.backlog.look()
+	s := Stats{
+		Queued: total, QueueFull: full, OldestAge: 0,
+		DedupEntries: g.recall.size(), LedgerEntries: int(g.dead.size.Load()), Account: g.account.snapshot(),
+	}
+	age := func(oldest time.Time) time.Duration {
+		if oldest.IsZero() {
+			return 0
+		}
+		return max(now.Sub(oldest), 0)
+	}
+	for _, a := range rows {
+		s.OldestAge = max(s.OldestAge, age(a.oldest))
+	}
+	for _, l := range g.routes.Load().lanes {
+		b := l.binding.Load()
+		used, waiting := l.slots.counts()
+		breaker, reason := l.gate.state()
+		credential := b.Provider.Credential()
+		s.Apps = append(s.Apps, AppStats{
+			App: string(l.name), Kind: b.Kind, InFlight: used, Waiting: waiting,
+			Queued: rows[l.name].rows, OldestAge: age(rows[l.name].oldest),
+			Breaker: breaker, Paused: reason != "", PauseReason: reason,
+			CertificateExpires: credential.CertificateExpires, TokenIssued: credential.TokenIssued,
+		})
+	}
+	return s
+}

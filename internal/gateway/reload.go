@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+// check refuses what cannot run. internal/config reports the same with better paths before it comes here.
+func check(cfg Config, apps []App, senders []Sender) error {
+	var problems []error
+	report := func(path, problem string) {
+		problems = append(problems, fmt.Errorf("%s: %s", path, problem))
+	}
+	cfg.Check(func(path, problem string) { report("gateway."+path, problem) })
+	patterns := make([]string, len(apps))
+	for i, app := range apps {
+		patterns[i] = app.Pattern
+		if app.Provider == nil {
+			report(fmt.Sprintf("apps[%d]", i), "has no provider")
+		}
+	}
+	CheckPatterns(patterns, func(path, problem string) { report("apps"+path, problem) })
+	for i, s := range senders {
+		s.Check(func(path, problem string) { report(fmt.Sprintf("senders[%d].%s", i, path), problem) })
+	}
+	return errors.Join(problems...)
+}
+
+// Reload takes new settings atomically: either all of them or, with an error, none. Requests under way keep the old
+// providers, which are closed when the last one has ended. Paused apps probe at once. An app whose fingerprint changed
+// starts anew: its guarded ledger entries go, its guard forgets, and what waits for it is due now.
+func (g *Gateway) Reload(cfg Config, apps []App, senders []Sender) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if err := check(cfg, apps, senders); err != nil {
+		return err
+	}
+	// From here on nothing fails: what the store has to know is written by the upkeep, again and again if it must.
+	g.recall.resize(cfg.Dedup)
+	g.backlog.resize(cfg.MaxQueued)
+	g.install(cfg, apps, senders)
+	g.wakeWorker()
+	return nil
+}
+
+// install builds the new routes, reusing the lanes of apps that stay, and retires the rest.
+func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
+	now := time.Now()
+	g.generation++
+	old := map[push.AppID]*lane{}
+	if rt := g.routes.Load(); rt != nil {
+		old = rt.byName
+	}
+	lanes := make([]*lane, len(apps))
+	var retired []*binding
+	kept := map[push.AppID]bool{}
+	for i, app := range apps {
+		name := push.AppID(app.Pattern)
+		b := newBinding(app, g.generation, g.closeBinding)
+		l := old[name]
+		if l == nil {
+			l = g.newLane(name, b)
+			l.gate.renew(b.generation, now)
+			// Its settings of some time ago are unknown here; the store drops guarded entries if they differed.
+			g.dead.removeGuarded(name)
+			g.chores.settings(name, g.fingerprint(app))
+		} else {
+			kept[name] = true
+			retired = append(retired, g.rebind(l, b, now))
+		}
+		lanes[i] = l
+	}
+	g.routes.Store(newRoutes(cfg, lanes, senders))
+	for name, l := range old {
+		if !kept[name] {
+			retired = append(retired, l.binding.Load())
+		}
+	}
+	for _, b := range retired {
+		b.retire(apps)
+	}
+	for _, l := range lanes {
+		g.backlog.nowDue(l.name, now)
+	}
+}
+
+func (g *Gateway) newLane(name push.AppID, b *binding) *lane {
+	l := &lane{name: name, slots: newSlots(b.MaxInFlight)}
+	l.gate = newGate(func(open bool) { g.breakerChanged(name, open) })
+	l.binding.Store(b)
+	return l
+}
+
+// rebind gives a lane its new settings and returns the old ones.
+func (g *Gateway) rebind(l *lane, b *binding, now time.Time) *binding {
+	was := l.binding.Swap(b)
+	if was.Fingerprint != b.Fingerprint {
+		l.guard.reset()
+		g.dead.removeGuarded(l.name)
+		g.chores.settings(l.name, g.fingerprint(b.App))
+		g.chores.wake(l.name)
+	}
+	l.slots.resize(b.MaxInFlight)
+	l.gate.renew(b.generation, now)
+	return was
+}
+
+// retire ends a binding that was replaced; its provider stays open if one of the new apps uses the same value.
+func (b *binding) retire(apps []App) {
+	if slices.ContainsFunc(apps, func(app App) bool { return same(app.Provider, b.Provider) }) {
+		b.closed = func(*binding) {}
+	}
+	b.release()
+}
+
+// closeBinding closes a provider that nobody uses any more. It may take as long as its connections do.
+func (g *Gateway) closeBinding(b *binding) {
+	go func() {
+		if err := b.Provider.Close(); err != nil {
+			g.logger.Warn("close provider", slog.String("app", b.Pattern), slog.String("error", err.Error()))
+		}
+	}()
+}
+
+// noteSettings tells the store the fingerprint of an app's settings.
+func (g *Gateway) noteSettings(name push.AppID, fingerprint push.Hash) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	return !g.storeFailed(opSettings, g.ledger.Settings(ctx, name, fingerprint))
+}
+
+// wakeRows makes everything that waits for an app due now.
+func (g *Gateway) wakeRows(name push.AppID) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	if g.storeFailed(opWake, g.queue.WakeOn(ctx, name)) {
+		return false
+	}
+	g.backlog.nowDue(name, time.Now())
+	g.wakeWorker()
+	return true
+}

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+const (
+	// scribeMost bounds what waits for a ledger that is away; beyond it only the memory knows, until the next verdict.
+	scribeMost  = 100_000
+	scribeBatch = 500
+)
+
+// scribe writes what attempts found out about pushkeys into the durable ledger, in order, many entries in one
+// transaction. The mirror in memory is ahead of it. A store that is away is tried again until it takes them.
+type scribe struct {
+	g       *Gateway
+	mu      sync.Mutex
+	lines   []line
+	running bool
+	idle    chan struct{}
+}
+
+// line is one change of the ledger.
+type line struct {
+	dead    push.DeadKey
+	clear   bool
+	written chan struct{}
+}
+
+func newScribe(g *Gateway) *scribe {
+	s := &scribe{g: g, idle: make(chan struct{})}
+	close(s.idle)
+	return s
+}
+
+// record writes an entry; the channel is closed when it is durable.
+func (s *scribe) record(dead push.DeadKey) <-chan struct{} {
+	written := make(chan struct{})
+	s.add(line{dead: dead, written: written})
+	return written
+}
+
+// clear removes a device's entry.
+func (s *scribe) clear(app push.AppID, device push.Hash) {
+	s.add(line{dead: push.DeadKey{AppID: app, Device: device}, clear: true})
+}
+
+func (s *scribe) add(l line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lines) >= scribeMost {
+		return
+	}
+	s.lines = append(s.lines, l)
+	if !s.running {
+		s.running, s.idle = true, make(chan struct{})
+		go s.run()
+	}
+}
+
+func (s *scribe) flushed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idle
+}
+
+func (s *scribe) run() {
+	for {
+		batch := s.next()
+		if len(batch) == 0 {
+			return
+		}
+		for s.g.storeFailed(opLedger, s.write(batch)) {
+			if !s.g.pauseFor(settleRetry) {
+				s.stop()
+				return
+			}
+		}
+		for _, l := range batch {
+			if l.written != nil {
+				close(l.written)
+			}
+		}
+	}
+}
+
+// next takes the longest run of lines of one sort, so that what happened to a device is written in its order.
+func (s *scribe) next() []line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.lines) && n < scribeBatch && s.lines[n].clear == s.lines[0].clear {
+		n++
+	}
+	batch := s.lines[:n:n]
+	s.lines = s.lines[n:]
+	if n == 0 {
+		s.lines, s.running = nil, false
+		close(s.idle)
+	}
+	return batch
+}
+
+func (s *scribe) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines, s.running = nil, false
+	close(s.idle)
+}
+
+func (s *scribe) write(batch []line) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	if !batch[0].clear {
+		entries := make([]push.DeadKey, len(batch))
+		for i, l := range batch {
+			entries[i] = l.dead
+		}
+		return s.g.ledger.Record(ctx, entries)
+	}
+	for _, l := range batch {
+		if err := s.g.ledger.Clear(ctx, l.dead.AppID, l.dead.Device); err != nil {
+			return err // clearing twice does no harm
+		}
+	}
+	return nil
+}
+
+// followEvery is how often the ledger is read for changes of other nodes, beside their notifications (design.md 4).
+const followEvery = 30 * time.Second
+
+// changesBatch bounds one read of the ledger.
+const changesBatch = 5000
+
+// readLedger brings the mirror up to date.
+func (g *Gateway) readLedger(ctx context.Context) error {
+	for {
+		changes, err := g.ledger.Changes(ctx, g.ledgerSeq, changesBatch)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			g.ledgerSeq = max(g.ledgerSeq, c.Seq)
+			if c.Cleared {
+				g.dead.remove(c.Device)
+				continue
+			}
+			if c.Recorded.IsZero() {
+				c.Recorded = time.Now()
+			}
+			g.dead.put(c)
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+	}
+}
+
+// follow reads what other nodes changed, until the gateway leaves.
+func (g *Gateway) follow(stop <-chan struct{}) {
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-g.ledger.Changed():
+		case <-ticker.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+		err := g.readLedger(ctx)
+		cancel()
+		g.storeFailed(opFollow, err)
+	}
+}
