@@ -15,8 +15,8 @@ import (
 // maxAppID is the contract's limit for app_id, in characters.
 const maxAppID = 64
 
-// check asks every section and then looks at what spans them. Sections of roles that are off are checked for what they
-// say, not for what they lack.
+// check asks every section and then looks at what spans them. The section auth is read by roles with tokens only, so
+// what it lacks without them is no problem.
 func (c *Config) check(built []Role, p *strict.Problems) {
 	c.checkRoles(built, p.Report)
 	if c.DataDir == "" {
@@ -32,7 +32,10 @@ func (c *Config) check(built []Role, p *strict.Problems) {
 	}
 	checkBasePaths(c.ClientServer.BasePaths, p.Under("clientserver"))
 	c.Fachdienst.Check(p.Under("fachdienst"))
-	c.Auth.Check(c.Has(RoleClientServer) || c.Has(RoleFachdienst), p.Under("auth"))
+	c.Limits.Check(p.Under("limits"))
+	if c.Has(RoleClientServer) || c.Has(RoleFachdienst) {
+		c.Auth.Check(p.Under("auth"))
+	}
 	c.Egress.Check(p.Under("egress"))
 	c.Log.check(p.Under("log"))
 }
@@ -111,7 +114,7 @@ func (l Listen) check(report func(path, problem string)) {
 		taken[a.address] = a.path
 	}
 	if l.TLS.Address != "" {
-		l.TLS.ServerConfig.Check(func(path, problem string) { report("tls."+path, problem) })
+		l.TLS.Check(func(path, problem string) { report("tls."+path, problem) })
 	}
 	if isAddress(l.Admin) && !isLoopback(l.Admin) && !l.AdminAllowRemote {
 		report("admin", "has no authentication and must stay on loopback: use 127.0.0.1, or set listen.admin_allow_remote")

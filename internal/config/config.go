@@ -1,8 +1,7 @@
 package config
 
 import (
-	"time"
-
+	"github.com/pushgate/pushgate/internal/auth"
 	"github.com/pushgate/pushgate/internal/egress"
 	"github.com/pushgate/pushgate/internal/gateway"
 	"github.com/pushgate/pushgate/internal/mtls"
@@ -34,13 +33,15 @@ type Config struct {
 	// SendBadgeCounts false leaves all counts out, as Sygnal's switch of that name.
 	SendBadgeCounts bool `yaml:"send_badge_counts"`
 	// Senders say which verified caller may push to which apps. Empty: every verified caller to all.
-	Senders      []gateway.Sender `yaml:"senders"`
-	Limits       Limits           `yaml:"limits"`
-	ClientServer ClientServer     `yaml:"clientserver"`
-	Fachdienst   Fachdienst       `yaml:"fachdienst"`
-	Auth         Auth             `yaml:"auth"`
-	Egress       egress.Config    `yaml:"egress"`
-	Log          Log              `yaml:"log"`
+	Senders []gateway.Sender `yaml:"senders"`
+	// Limits bound the client APIs.
+	Limits       auth.LimitsConfig `yaml:"limits"`
+	ClientServer ClientServer      `yaml:"clientserver"`
+	Fachdienst   Fachdienst        `yaml:"fachdienst"`
+	// Auth says whose bearer tokens the client APIs believe.
+	Auth   auth.Config   `yaml:"auth"`
+	Egress egress.Config `yaml:"egress"`
+	Log    Log           `yaml:"log"`
 }
 
 // Listen says where we are reachable. Addresses are host:port; an empty one is off.
@@ -72,12 +73,6 @@ type App struct {
 	WebPush *webpush.Config `yaml:"webpush"`
 }
 
-// Limits bound the client APIs.
-type Limits struct {
-	WritesPerUser    Rate `yaml:"writes_per_user"`
-	WritesPerAddress Rate `yaml:"writes_per_address"`
-}
-
 // ClientServer is the role of that name.
 type ClientServer struct {
 	BasePaths []string `yaml:"base_paths"`
@@ -100,9 +95,10 @@ func Default() Config {
 
 		SendBadgeCounts: true,
 
-		Limits:       Limits{WritesPerUser: Rate{10, time.Second}, WritesPerAddress: Rate{50, time.Second}},
+		Limits:       auth.DefaultLimitsConfig(),
 		ClientServer: ClientServer{BasePaths: []string{"/_matrix/client/v3", "/_matrix/client/r0", "/_matrix/client/v1"}},
 		Fachdienst:   defaultFachdienst(),
+		Auth:         auth.DefaultConfig(),
 		Egress:       egress.DefaultConfig(),
 		Log:          Log{Level: "info", Format: "json"},
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pushgate/pushgate/internal/auth"
 	"github.com/pushgate/pushgate/internal/config/strict"
 	"github.com/pushgate/pushgate/internal/provider/apns"
 	"github.com/pushgate/pushgate/internal/provider/fcm"
@@ -81,7 +82,7 @@ func sectionDefaults() strict.Defaults {
 	strict.Default(d, apns.DefaultConfig)
 	strict.Default(d, fcm.DefaultConfig)
 	strict.Default(d, webpush.DefaultConfig)
-	strict.Default(d, defaultJWT)
+	strict.Default(d, auth.DefaultJWTConfig)
 	strict.Default(d, func() Channel { return Channel{Default: "not_set"} })
 	return d
 }

@@ -1,0 +1,50 @@
+package config
+
+import (
+	"os"
+	"strings"
+
+	"github.com/pushgate/pushgate/internal/config/strict"
+)
+
+// Warnings lists what is allowed and deserves a second look, one line each: secrets that every user of the machine can
+// read, and listeners that rely on something in front of them.
+func (c *Config) Warnings() []string {
+	var all []string
+	for _, f := range strict.Files(c) {
+		info, err := os.Stat(f.Name)
+		if err == nil && holdsSecret(f.Path) && info.Mode().Perm()&0o007 != 0 {
+			all = append(all, f.Path+": every user of this machine can read the file, it should have mode 0600 or 0400")
+		}
+	}
+	reachable := ""
+	for _, l := range []struct{ path, address string }{{"listen.public", c.Listen.Public}, {"listen.tls.address", c.Listen.TLS.Address}} {
+		if l.address != "" && !isLoopback(l.address) && reachable == "" {
+			reachable = l.path
+		}
+	}
+	if c.Listen.BehindMTLSProxy && reachable != "" {
+		all = append(all, "listen.behind_mtls_proxy: whoever reaches "+reachable+" past the proxy counts as a verified caller")
+	}
+	if c.Listen.Public != "" && !isLoopback(c.Listen.Public) {
+		all = append(all, "listen.public: plain HTTP beyond this machine, pushkeys and message texts are readable on the way")
+	}
+	if c.Listen.Admin != "" && !isLoopback(c.Listen.Admin) {
+		all = append(all, "listen.admin: whoever reaches it can read metrics and readiness, keep it inside your own network")
+	}
+	return all
+}
+
+// holdsSecret tells keys and passwords from what may be public: authorities, revocation lists, key sets, the listener's
+// and our own certificates. An app's cert_file holds its private key too.
+func holdsSecret(path string) bool {
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	switch name {
+	case "ca_file", "client_ca_file", "crl_file", "jwks_file":
+		return false
+	case "cert_file":
+		return strings.Contains(path, ".apns.")
+	default:
+		return true
+	}
+}
