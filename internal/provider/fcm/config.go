@@ -145,7 +145,7 @@ func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, errors.New("is missing")
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator's own configuration names it
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(err)
 	}

@@ -34,8 +34,6 @@ const (
 )
 
 // testKey is made once: an RSA key takes a while.
-//
-//nolint:gochecknoglobals // immutable, tests only
 var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -75,7 +73,6 @@ type fake struct {
 	grant    func(w http.ResponseWriter) bool // takes over the token endpoint when it returns true
 	scripts  map[string][]reply               // by token; "*" for any
 	arrivals []arrival
-	warmed   int
 	opened   int // connections
 	problems []string
 }
@@ -87,12 +84,6 @@ func newFake(t testing.TB, streams int) *fake {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", f.serveToken)
 	mux.HandleFunc("POST /v1/projects/{target}/messages:send", f.serveSend)
-	mux.HandleFunc("HEAD /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.warmed++
-		w.WriteHeader(http.StatusNotFound)
-	})
 	f.server = httptest.NewUnstartedServer(mux)
 	f.server.EnableHTTP2 = true
 	f.server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}

@@ -1,14 +1,15 @@
 package fcm
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -38,13 +39,13 @@ type Options struct {
 
 // Client sends to one Firebase project. It is safe for concurrent use.
 type Client struct {
-	endpoint string
-	log      *slog.Logger
-	now      func() time.Time
-	builder  builder
-	tokens   tokens
-	links    links
-	sdk      *messaging.Client
+	addr    string // host:port of FCM
+	log     *slog.Logger
+	now     func() time.Time
+	builder builder
+	tokens  tokens
+	links   links
+	sdk     *messaging.Client
 }
 
 // New makes a client and connects to nothing. A setting that cannot work is an error, all of them at once.
@@ -79,19 +80,32 @@ func New(cfg Config, o Options) (*Client, error) {
 	if cfg.Endpoint != "" {
 		endpoint = strings.TrimSuffix(cfg.Endpoint, "/")
 	}
+	addr, err := address(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("fcm endpoint: %w", err)
+	}
 	sdk, err := newSDK(cfg.ProjectID, endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("fcm sdk: %w", err)
 	}
 	return &Client{
-		endpoint: endpoint,
-		log:      o.Logger,
-		now:      o.Now,
-		builder:  builder{template: t, counts: o.SendBadgeCounts},
-		tokens:   tokens{fetch: fetch, now: o.Now, log: o.Logger},
-		links:    links{roots: roots, dial: o.Dial, now: o.Now},
-		sdk:      sdk,
+		addr:    addr,
+		log:     o.Logger,
+		now:     o.Now,
+		builder: builder{template: t, counts: o.SendBadgeCounts},
+		tokens:  tokens{fetch: fetch, now: o.Now, log: o.Logger},
+		links:   links{roots: roots, dial: o.Dial, now: o.Now},
+		sdk:     sdk,
 	}, nil
+}
+
+// address returns host:port of an endpoint.
+func address(endpoint string) (string, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", errors.New("not a URL")
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")), nil
 }
 
 // newSDK makes the messaging client on top of our own wire. With an HTTP client given, the SDK reads no credentials
@@ -169,7 +183,7 @@ func (c *Client) settle(r ruling, token *accessToken) (push.Outcome, error) {
 	return r.outcome, nil
 }
 
-// Warm fetches the access token and opens a connection. The request it makes names nothing that could be sent to.
+// Warm fetches the access token and opens a connection. It makes no request to FCM.
 func (c *Client) Warm(ctx context.Context) error {
 	_, failure := c.tokens.get(ctx)
 	if failure != nil && failure.fault != nil {
@@ -178,21 +192,14 @@ func (c *Client) Warm(ctx context.Context) error {
 	if failure != nil {
 		return fmt.Errorf("fetch access token: %s", failure.outcome.Reason)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.endpoint+"/", http.NoBody)
-	if err != nil {
-		return fmt.Errorf("open connection: %w", err)
-	}
 	l := c.links.acquire()
 	if l == nil {
 		return errors.New("open connection: closed")
 	}
 	defer l.release()
-	resp, err := l.transport.RoundTrip(req)
-	if err != nil {
+	if err := l.open(ctx, c.addr); err != nil {
 		return fmt.Errorf("open connection: %s", cause(err))
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
-	_ = resp.Body.Close()
 	return nil
 }
 

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	firebase "firebase.google.com/go/v4"
@@ -321,35 +320,6 @@ func TestSend_NoTextGivesAnythingAway(t *testing.T) {
 	require.Contains(t, journal.String(), "no answer from FCM", "the log was in use")
 }
 
-func TestLinks_SilentConnectionsAreReplaced(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := &links{now: time.Now, dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }}
-		first := s.acquire()
-		for range silentLimit {
-			s.heard(first, true)
-		}
-		require.Same(t, first, s.acquire(), "too young to be given up: a slow provider must not cause a storm")
-
-		time.Sleep(minLinkAge)
-		s.heard(first, false)
-		for range silentLimit - 1 {
-			s.heard(first, true)
-		}
-		require.Same(t, first, s.acquire(), "an answer in between is a sign of life")
-		s.heard(first, true)
-		second := s.acquire()
-		require.NotSame(t, first, second)
-		require.True(t, first.retired.Load())
-		require.False(t, second.retired.Load())
-
-		for range 2 * silentLimit {
-			s.heard(first, true)
-		}
-		require.Same(t, second, s.acquire(), "old news")
-	})
-}
-
 func TestClose_LetsRequestsEnd(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 100)
@@ -405,7 +375,7 @@ func BenchmarkBare(b *testing.B) {
 	app, err := firebase.NewApp(b.Context(), &firebase.Config{ProjectID: testProject},
 		option.WithEndpoint(f.server.URL+"/v1"),
 		option.WithHTTPClient(&http.Client{Transport: &oauth2.Transport{
-			Base:   newLink(c.links.roots, c.links.dial, time.Now()).transport,
+			Base:   newLink(c.links.roots, c.links.dial, time.Now).transport,
 			Source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "known"}),
 		}}))
 	require.NoError(b, err)

@@ -17,7 +17,6 @@ import (
 	"github.com/pushgate/pushgate/internal/push"
 )
 
-//nolint:gochecknoglobals // a flag of the test binary
 var update = flag.Bool("update", false, "write the golden files")
 
 func count(n int64) *int64 { return &n }
@@ -128,7 +127,7 @@ func TestBuild_Golden(t *testing.T) {
 			if *update {
 				require.NoError(t, os.WriteFile(path, append(body, '\n'), 0o600))
 			}
-			want, err := os.ReadFile(path) //nolint:gosec // testdata
+			want, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.Equal(t, string(bytes.TrimSpace(want)), string(body))
 

@@ -93,7 +93,7 @@ func (t *tokens) get(ctx context.Context) (*accessToken, *tokenFailure) {
 	held := now.Before(t.failedUntil)
 	if t.call == nil && !held {
 		t.call = &tokenCall{done: make(chan struct{})}
-		go t.run(t.call)
+		go t.run(t.call) //nolint:gosec // on purpose not bound to this request's context
 	}
 	call, current, failure := t.call, t.current, t.failure
 	t.mu.Unlock()
