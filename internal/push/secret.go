@@ -16,11 +16,19 @@ type Pushkey string
 // Reveal returns the value. The call sites are the complete list of places that a pushkey can leave by.
 func (k Pushkey) Reveal() string { return string(k) }
 
-// String, GoString, Format, LogValue and MarshalText keep the value out of logs and error texts.
-func (k Pushkey) String() string               { return placeholder }
-func (k Pushkey) GoString() string             { return placeholder }
-func (k Pushkey) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (k Pushkey) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String shows a placeholder.
+func (k Pushkey) String() string { return placeholder }
+
+// GoString shows a placeholder.
+func (k Pushkey) GoString() string { return placeholder }
+
+// Format shows a placeholder for every verb.
+func (k Pushkey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue shows a placeholder.
+func (k Pushkey) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText shows a placeholder, also to encoding/json.
 func (k Pushkey) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 
 // Object is one JSON object or value exactly as the caller sent it: custom members and the digits of numbers
@@ -30,11 +38,19 @@ type Object []byte
 // Bytes returns the JSON text.
 func (o Object) Bytes() []byte { return []byte(o) }
 
-// String and its siblings keep content and data out of logs and error texts.
-func (o Object) String() string               { return placeholder }
-func (o Object) GoString() string             { return placeholder }
-func (o Object) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (o Object) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String shows a placeholder.
+func (o Object) String() string { return placeholder }
+
+// GoString shows a placeholder.
+func (o Object) GoString() string { return placeholder }
+
+// Format shows a placeholder for every verb.
+func (o Object) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue shows a placeholder.
+func (o Object) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText shows a placeholder, also to encoding/json.
 func (o Object) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 
 // Text is an optional text of an event: names, ids, ciphertext. The zero value is absent; a present text may be empty,
@@ -64,9 +80,30 @@ func (t Text) Present() bool { return t.present }
 // Empty reports whether the text is absent or the empty string.
 func (t Text) Empty() bool { return t.value == "" }
 
-// String and its siblings keep the value out of logs and error texts.
-func (t Text) String() string               { return placeholder }
-func (t Text) GoString() string             { return placeholder }
-func (t Text) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(placeholder)) }
-func (t Text) LogValue() slog.Value         { return slog.StringValue(placeholder) }
+// String shows a placeholder.
+func (t Text) String() string { return placeholder }
+
+// GoString shows a placeholder.
+func (t Text) GoString() string { return placeholder }
+
+// Format shows a placeholder for every verb.
+func (t Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(placeholder)) }
+
+// LogValue shows a placeholder.
+func (t Text) LogValue() slog.Value { return slog.StringValue(placeholder) }
+
+// MarshalText shows a placeholder, also to encoding/json.
 func (t Text) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
+
+// Format keeps fmt out of a whole value. A verb that does not fit (%s) makes fmt print the fields below a pointer
+// without asking their own Format methods.
+func (n Notification) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("<notification>")) }
+
+// Format keeps fmt out of a whole value.
+func (d Device) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("<device>")) }
+
+// Format keeps fmt out of a whole value.
+func (e Event) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("<event>")) }
+
+// Format keeps fmt out of a whole value.
+func (s Sealed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("<sealed>")) }
