@@ -61,7 +61,7 @@ func (a *apns) authenticate(x *exchange, h *apnsHeader) (reason, problem string)
 	if st.wedged {
 		return "ExpiredProviderToken", "this connection has used an expired token; it needs a new connection"
 	}
-	if bearer != st.bearer || st.current.version != a.sim.trust.version.Load() {
+	if st.bearer == "" || bearer != st.bearer || st.current.version != a.sim.trust.version.Load() {
 		if reason, problem := a.accept(x, st, bearer); problem != "" {
 			return reason, problem
 		}
