@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -245,6 +246,13 @@ func (b *backlog) rows() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total
+}
+
+// names lists the apps that have rows.
+func (b *backlog) names() []push.AppID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Keys(b.apps))
 }
 
 // has reports whether an app has rows.

@@ -12,31 +12,106 @@ import (
 const badgeBatch = 500
 
 // badges knows which devices have a badge-only update in the queue. Any later notification with counts makes it
-// superfluous: then it is deleted in the background, and until that has happened the worker drops it unsent.
+// superfluous: then it is deleted in the background, and until that has happened the worker drops it unsent. It speaks
+// for one process alone; where nodes share the database only useless is in use.
 type badges struct {
 	mu      sync.Mutex
 	newest  map[push.Hash]int64     // row id of the one that was stored last
 	useless map[push.Hash]time.Time // device -> what was accepted before this may be deleted
-	flying  map[push.Hash]int64     // row id of the one that our worker sends: it cannot be deleted yet
+	out     map[int64]*badgeOut     // rows that this process holds, by id
+	outOf   map[push.Hash]int       // how many of them a device has
+}
+
+// badgeOut is a row in our hands.
+type badgeOut struct {
+	device push.Hash
+	// ends is set when a newer one was stored beside it: the store ends it instead of letting it wait again.
+	ends bool
 }
 
 func newBadges() *badges {
-	return &badges{newest: map[push.Hash]int64{}, useless: map[push.Hash]time.Time{}, flying: map[push.Hash]int64{}}
+	return &badges{newest: map[push.Hash]int64{}, useless: map[push.Hash]time.Time{}, out: map[int64]*badgeOut{}, outOf: map[push.Hash]int{}}
 }
 
-func (b *badges) waits(device push.Hash, id int64) {
+// loaded notes a row found in the store.
+func (b *badges) loaded(device push.Hash, id int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.newest[device] = max(b.newest[device], id)
+}
+
+// stored notes a new row; held when this process holds it. It reports whether that ended an older row unseen: one that
+// did not make place for the new one was held, and was given back before we got to know of the new one.
+func (b *badges) stored(device push.Hash, e push.Enqueued) (ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	older := b.newest[device]
+	b.newest[device] = max(older, e.ID)
+	if e.Lease != 0 {
+		b.hold(device, e.ID)
+	}
+	if older == 0 || older > e.ID || e.State == push.EnqueueReplaced {
+		return false
+	}
+	if o := b.out[older]; o != nil {
+		o.ends = true
+		return false
+	}
+	return true
+}
+
+func (b *badges) hold(device push.Hash, id int64) {
+	if b.out[id] == nil {
+		b.out[id] = &badgeOut{device: device}
+		b.outOf[device]++
+	}
+}
+
+func (b *badges) letGo(id int64) (ends bool) {
+	o := b.out[id]
+	if o == nil {
+		return false
+	}
+	delete(b.out, id)
+	if b.outOf[o.device]--; b.outOf[o.device] == 0 {
+		delete(b.outOf, o.device)
+	}
+	return o.ends
+}
+
+// takesOff notes that the worker holds a row, and reports whether it is still worth sending.
+func (b *badges) takesOff(row push.Queued) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hold(row.Device, row.ID)
+	return !b.stale(row)
+}
+
+// worthWaiting reports whether a row that was not delivered is still of use.
+func (b *badges) worthWaiting(row push.Queued) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.stale(row)
+}
+
+// stale reports whether newer counts are on their way or were shown. A row that nobody told us about yet is not.
+func (b *badges) stale(row push.Queued) bool {
+	before, outdated := b.useless[row.Device]
+	return outdated && row.Accepted.Before(before) || b.newest[row.Device] > row.ID
+}
+
+// waitsAgain notes that a row is back in the queue. It reports true when the store ended it instead.
+func (b *badges) waitsAgain(id int64) (ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.letGo(id)
 }
 
 // ended forgets a row that is gone.
 func (b *badges) ended(device push.Hash, id int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.flying[device] == id {
-		delete(b.flying, device)
-	}
+	b.letGo(id)
 	if b.newest[device] == id {
 		delete(b.newest, device)
 	}
@@ -63,33 +138,6 @@ func (b *badges) outdatedBefore(device push.Hash, id int64, accepted time.Time) 
 	}
 }
 
-// takesOff notes that the worker sends a row, unless it is not worth sending any more (false).
-func (b *badges) takesOff(row push.Queued) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.stale(row) {
-		return false
-	}
-	b.flying[row.Device] = row.ID
-	return true
-}
-
-// waitsAgain notes that a row was not delivered. It reports false when it need not wait any more.
-func (b *badges) waitsAgain(row push.Queued) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.flying[row.Device] == row.ID {
-		delete(b.flying, row.Device)
-	}
-	return !b.stale(row)
-}
-
-// stale reports whether newer counts are on their way or were shown. A row that nobody told us about yet is not.
-func (b *badges) stale(row push.Queued) bool {
-	before, outdated := b.useless[row.Device]
-	return outdated && row.Accepted.Before(before) || b.newest[row.Device] > row.ID
-}
-
 // take returns devices to clean up, and a time that is safe for all of them.
 func (b *badges) take(limit int) (devices []push.Hash, before time.Time) {
 	b.mu.Lock()
@@ -98,8 +146,8 @@ func (b *badges) take(limit int) (devices []push.Hash, before time.Time) {
 		if len(devices) == limit {
 			break
 		}
-		if _, ok := b.flying[device]; ok {
-			continue // the next round finds out what became of it
+		if b.outOf[device] > 0 {
+			continue // a row in our hands cannot be deleted yet
 		}
 		devices = append(devices, device)
 		before = earliest(before, accepted)

@@ -136,6 +136,12 @@ func (d *deadKeys) removeGuarded(app push.AppID) {
 	d.removeIf(func(k deadKey) bool { return k.guarded() && (k.app() == number || k.app() == noApp) })
 }
 
+// removeApp drops all entries of an app.
+func (d *deadKeys) removeApp(app push.AppID) {
+	number := d.names.number(app)
+	d.removeIf(func(k deadKey) bool { return k.app() == number })
+}
+
 // prune drops entries recorded before t.
 func (d *deadKeys) prune(t time.Time) {
 	day := dayOf(t)

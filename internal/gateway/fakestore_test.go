@@ -224,7 +224,7 @@ func (s *fakeStore) Settle(ctx context.Context, done []push.Settlement) ([]bool,
 		case d.Due.IsZero():
 			delete(s.rows, d.ID)
 		case r.BadgeOnly && s.find(newer) != nil:
-			r.Deadline = time.Now() // counted by the next Expire
+			delete(s.rows, d.ID)
 		}
 	}
 	return out, nil

@@ -28,14 +28,16 @@ type App struct {
 	Lifetime time.Duration
 }
 
-// Options is what a Gateway is made of. All fields but Observer and Logger are required.
+// Options is what a Gateway is made of. Queue, Ledger and Hasher are required.
 type Options struct {
-	Config   Config
-	Apps     []App
-	Senders  []Sender
-	Queue    Queue
-	Ledger   Ledger
-	Hasher   Hasher
+	Config  Config
+	Apps    []App
+	Senders []Sender
+	Queue   Queue
+	Ledger  Ledger
+	Hasher  Hasher
+	// Admin serves the commands of the person on call; nil makes them answer NotFound.
+	Admin    Admin
 	Observer Observer
 	Logger   *slog.Logger
 }
@@ -45,6 +47,7 @@ type Gateway struct {
 	queue    Queue
 	ledger   Ledger
 	hasher   Hasher
+	admin    Admin
 	observer Observer // nil: nobody listens
 	logger   *slog.Logger
 	// shared is true when other nodes work on the same database.
@@ -98,7 +101,7 @@ func New(o Options) (*Gateway, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		queue: o.Queue, ledger: o.Ledger, hasher: o.Hasher, observer: o.Observer, logger: logger,
+		queue: o.Queue, ledger: o.Ledger, hasher: o.Hasher, admin: o.Admin, observer: o.Observer, logger: logger,
 		shared: o.Ledger.Changed() != nil,
 		recall: newRecall(o.Config.Dedup), dead: &deadKeys{}, backlog: newBacklog(o.Config.MaxQueued),
 		badges: newBadges(), leases: newLeases(), inAir: newTally(),
@@ -142,7 +145,7 @@ func (g *Gateway) readQueue(ctx context.Context) error {
 	err := g.queue.Waiting(ctx, func(row push.Queued) {
 		g.recall.queuedUntil(row.Dedup, row.Deadline.Sub(now))
 		if row.BadgeOnly {
-			g.badges.waits(row.Device, row.ID)
+			g.badges.loaded(row.Device, row.ID)
 		}
 	})
 	if err != nil {

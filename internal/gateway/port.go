@@ -31,6 +31,17 @@ type Ledger interface {
 	Prune(ctx context.Context, t time.Time) error
 }
 
+// Admin is what the commands of the person on call stand on; internal/store states what each method promises. No method
+// shows a payload or a pushkey.
+type Admin interface {
+	ListQueued(ctx context.Context, app push.AppID, after int64, limit int) ([]push.Queued, error)
+	ShowQueued(ctx context.Context, id int64) (push.Queued, bool, error)
+	RetryQueued(ctx context.Context, app push.AppID, ids []int64) (int, error)
+	PurgeQueued(ctx context.Context, app push.AppID, ids []int64) (map[push.AppID]int, error)
+	ListDead(ctx context.Context, app push.AppID, after int64, limit int) ([]push.DeadKey, error)
+	ForgetDead(ctx context.Context, app push.AppID, devices []push.Hash) (int, error)
+}
+
 // Hasher computes keyed hashes that stay the same over restarts and between nodes.
 type Hasher interface {
 	Hash(purpose string, parts ...string) push.Hash

@@ -73,14 +73,14 @@ func (g *Gateway) bookRow(f *flight, row push.Queued, e push.Enqueued) {
 		return
 	}
 	g.recall.queuedUntil(row.Dedup, time.Until(row.Deadline))
+	if row.BadgeOnly && e.State != push.EnqueueDuplicate && !g.shared && g.badges.stored(row.Device, e) {
+		g.bookGone(map[push.AppID]int{row.AppID: 1}, reasonSuperseded)
+	}
 	if e.Lease != 0 {
 		g.leases.hold(push.Held{ID: e.ID, Lease: e.Lease})
 	} else if e.State != push.EnqueueDuplicate {
 		g.backlog.dueAt(row.AppID, row.Due)
 		g.wakeWorker()
-	}
-	if row.BadgeOnly && e.State != push.EnqueueDuplicate {
-		g.badges.waits(row.Device, e.ID)
 	}
 	f.stored(e)
 }

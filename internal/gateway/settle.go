@@ -153,6 +153,8 @@ func (g *Gateway) settled(item settling, ours bool) {
 	switch {
 	case !ours:
 		g.lost(item)
+	case !item.due.IsZero() && g.badges.waitsAgain(row.ID):
+		g.bookGone(map[push.AppID]int{item.name: 1}, reasonSuperseded)
 	case !item.due.IsZero():
 		g.backlog.dueAt(item.name, item.due)
 		g.left()
@@ -182,7 +184,7 @@ func (g *Gateway) settled(item settling, ours bool) {
 
 // givenBack books a row that waits again as it was.
 func (g *Gateway) givenBack(item settling) {
-	g.badges.waitsAgain(item.row)
+	g.badges.waitsAgain(item.row.ID)
 	g.leases.drop(item.row.ID)
 	g.backlog.dueAt(item.name, time.Now())
 	g.left()
@@ -199,6 +201,7 @@ func (g *Gateway) left() {
 
 // lost books a row whose lease we no longer had. Somebody else has it, or (on a database of our own) it waits again.
 func (g *Gateway) lost(item settling) {
+	g.badges.waitsAgain(item.row.ID)
 	g.left()
 	g.backlog.dueAt(item.name, time.Now())
 	g.limited.warn(g.logger, "lease lost, verdict not counted", item.name, item.verdict.reason)
@@ -232,7 +235,7 @@ func (g *Gateway) settle(item settling) {
 		if v.kind == verdictDead && v.asked {
 			item.dead = g.deadKey(item.name, item.row.Device, v)
 		}
-	} else if item.row.BadgeOnly && !g.shared && !g.badges.waitsAgain(item.row) {
+	} else if item.row.BadgeOnly && !g.shared && !g.badges.worthWaiting(item.row) {
 		item.final, item.verdict.reason = finalExpired, reasonSuperseded
 	} else {
 		item.due = v.due
