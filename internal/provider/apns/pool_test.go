@@ -296,16 +296,24 @@ func TestPool_CallerLeavesTheDialGoesOn(t *testing.T) {
 	})
 }
 
+// TestPool_AbandonedStreamIsGivenBack: the caller's deadline and a stream arrive together.
 func TestPool_AbandonedStreamIsGivenBack(t *testing.T) {
 	t.Parallel()
-	n := &network{limit: 1, delay: 100 * time.Millisecond}
+	n := &network{limit: 1}
 	bubble(t, n, 1, true, func(t *testing.T, p *pool) {
-		for range 100 { // the caller's deadline and the connection arrive together
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			_ = request(ctx, p, 0, endWorked)
-			cancel()
-		}
-		require.NoError(t, request(t.Context(), p, 0, endWorked), "the only stream must not be lost")
+		require.NoError(t, request(t.Context(), p, 0, endWorked))
+		w := &waiter{ready: make(chan struct{})}
+		p.mu.Lock()
+		p.waiting = append(p.waiting, w)
+		p.queued.Add(1)
+		p.dispatchLocked()
+		p.mu.Unlock()
+		require.NotNil(t, w.conn)
+		p.abandon(w)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, request(ctx, p, 0, endWorked), "the only stream must not be lost")
+		require.Zero(t, p.queued.Load())
 	})
 }
 
