@@ -65,7 +65,7 @@ func (h *Health) Report(ctx context.Context) Report {
 	r := Report{Ready: open, Checks: map[string]Result{"process": {OK: open}}}
 	for _, c := range h.checks {
 		detail, err := c.Run(ctx)
-		h.note(c.Name, err)
+		h.note(c, err)
 		r.Checks[c.Name] = Result{OK: err == nil, Informs: c.Informs, Detail: detail}
 		if err != nil && !c.Informs {
 			r.Ready = false
@@ -75,16 +75,19 @@ func (h *Health) Report(ctx context.Context) Report {
 }
 
 // note logs the cause when a check begins to fail and when it works again, not with every probe.
-func (h *Health) note(name string, err error) {
+func (h *Health) note(c Check, err error) {
 	h.mu.Lock()
-	was := h.failed[name]
-	h.failed[name] = err != nil
+	was := h.failed[c.Name]
+	h.failed[c.Name] = err != nil
 	h.mu.Unlock()
+	name := slog.String("check", c.Name)
 	switch {
+	case err != nil && !was && c.Informs:
+		h.log.Warn("check shows trouble, the process stays ready", name, slog.Any("error", err))
 	case err != nil && !was:
-		h.log.Warn("readiness check fails", slog.String("check", name), slog.Any("error", err))
+		h.log.Error("check fails, the process is not ready", name, slog.Any("error", err))
 	case err == nil && was:
-		h.log.Info("readiness check works again", slog.String("check", name))
+		h.log.Info("check works again", name)
 	}
 }
 

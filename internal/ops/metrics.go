@@ -118,7 +118,11 @@ func (m *Metrics) Reloaded(ok bool, at time.Time) {
 
 // Handler serves the metrics in the text format.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorHandling:       promhttp.ContinueOnError, // one odd metric must not hide all others
+		MaxRequestsInFlight: 4,
+		Timeout:             10 * time.Second,
+	})
 }
 
 func number(on bool) float64 {
