@@ -212,6 +212,26 @@ func TestServer_ReloadEndsTrustInLiveConnections(t *testing.T) {
 	}
 }
 
+func TestServer_PrepareChangesNothingUntilItsCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	next := authority(t, "next")
+	fresh := w.caller(t, client(t, next, "new.example"), tls.VersionTLS13)
+	write(t, w.config.ClientCAFile, next.CertPEM())
+	commit, err := w.server.Prepare(w.config)
+	require.NoError(t, err)
+	_, err = fresh.get(t)
+	require.Error(t, err, "not in force yet")
+	write(t, w.config.ClientCAFile, []byte("broken meanwhile"))
+	commit()
+	h, err := fresh.get(t)
+	require.NoError(t, err)
+	require.Equal(t, "new.example", h.Get("X-Caller"))
+	commit, err = w.server.Prepare(w.config)
+	require.Error(t, err)
+	require.Nil(t, commit)
+}
+
 func TestServer_ReloadKeepsTrustedConnections(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

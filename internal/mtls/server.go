@@ -28,7 +28,7 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[snapshot]
-	loading sync.Mutex // one Reload at a time
+	loading sync.Mutex // one change at a time
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
@@ -85,12 +85,29 @@ func load(c ServerConfig) (*snapshot, error) {
 	return s, nil
 }
 
-// Reload reads the files of c and replaces everything at once; after an error everything stays as it was. Connections
-// whose client certificate the new authorities or lists do not accept are closed; the others go on.
+// Prepare reads the files of c and returns what puts them in force, which cannot fail: for reloads that must take
+// everything or nothing. Connections whose client certificate the new authorities or lists do not accept are closed;
+// the others go on.
+func (s *Server) Prepare(c ServerConfig) (commit func(), err error) {
+	next, err := load(c)
+	if err != nil {
+		return nil, fmt.Errorf("reload tls files: %w", err)
+	}
+	return func() {
+		s.loading.Lock()
+		defer s.loading.Unlock()
+		s.take(next)
+	}, nil
+}
+
+// Reload is Prepare and commit in one. After an error everything stays as it was.
 func (s *Server) Reload(c ServerConfig) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	return s.reload(c)
+	commit, err := s.Prepare(c)
+	if err != nil {
+		return err
+	}
+	commit()
+	return nil
 }
 
 // Refresh reads the same files again, for certificates and lists that are renewed in place. It also ends connections
@@ -98,7 +115,12 @@ func (s *Server) Reload(c ServerConfig) error {
 func (s *Server) Refresh() error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	return s.reload(s.current.Load().config)
+	next, err := load(s.current.Load().config)
+	if err != nil {
+		return fmt.Errorf("reload tls files: %w", err)
+	}
+	s.take(next)
+	return nil
 }
 
 // Watch calls Refresh until ctx ends. A failure is logged once and again when it changes.
@@ -123,18 +145,12 @@ func (s *Server) Watch(ctx context.Context, every time.Duration) {
 	}
 }
 
-func (s *Server) reload(c ServerConfig) error {
-	next, err := load(c)
-	if err != nil {
-		return fmt.Errorf("reload tls files: %w", err)
-	}
+// take puts a snapshot in force. The caller holds loading, so that a Refresh of old settings never overtakes new ones.
+func (s *Server) take(next *snapshot) {
 	s.current.Store(next)
-	// From here on nothing can fail.
-	dropped := s.dropUntrusted()
-	if dropped > 0 {
+	if dropped := s.dropUntrusted(); dropped > 0 {
 		s.log.Info("closed connections whose client certificate is no longer accepted", slog.Int("connections", dropped))
 	}
-	return nil
 }
 
 // Info returns the ages of what is in use.
