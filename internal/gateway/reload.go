@@ -85,8 +85,8 @@ func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 	for _, b := range retired {
 		b.retire(apps)
 	}
-	for _, l := range lanes {
-		g.backlog.nowDue(l.name, now)
+	for _, name := range g.backlog.names() {
+		g.backlog.nowDue(name, now) // also rows of apps that went by another name
 	}
 }
 

@@ -129,8 +129,11 @@ func (w *worker) room(l *lane, t turn) int {
 	if l.gate.single() {
 		return 1 - t.held
 	}
-	b := l.binding.Load()
-	share := min(max(b.MaxInFlight/2, 1), appRetries) - t.held
+	most := min(max(l.binding.Load().MaxInFlight/2, 1), appRetries)
+	share := most - t.held
+	if t.held > 0 && share < most/4 {
+		return 0 // claims are worth their transaction in batches; rows in flight end and wake us
+	}
 	// With all slots taken by callers, a few rows stand in line with them: a backlog never starves.
 	share = min(share, max(l.slots.free(), inLine-t.held))
 	if t.held > 0 {
