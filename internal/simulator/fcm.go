@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/pushgate/pushgate/internal/simulator/h2"
-	"github.com/pushgate/pushgate/internal/simulator/jsonscan"
 )
 
 const badRegistrationToken = "The registration token is not a valid FCM registration token"
@@ -68,7 +67,7 @@ func (f *fcm) check(x *exchange) (Answer, string) {
 	if x.bodyTooLarge {
 		return f.refuse(errTooBig)
 	}
-	m := fcmMessage{scan: jsonscan.New(x.body)}
+	m := newMessage(x.body)
 	err := m.read(f.schema)
 	m.note(&x.receipt)
 	if err == nil {

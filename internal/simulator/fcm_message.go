@@ -31,6 +31,8 @@ type fcmMessage struct {
 	size                              int // keys plus values
 }
 
+func newMessage(body []byte) *fcmMessage { return &fcmMessage{scan: jsonscan.New(body)} }
+
 func (m *fcmMessage) read(schema *shape) error {
 	if err := m.value(schema); err != nil {
 		return err
@@ -39,7 +41,8 @@ func (m *fcmMessage) read(schema *shape) error {
 }
 
 func (m *fcmMessage) value(s *shape) error {
-	if m.scan.Kind() == jsonscan.Null { // proto3: the field is not set
+	switch m.scan.Kind() {
+	case jsonscan.Null, jsonscan.Invalid: // proto3: the field is not set; or no JSON at all
 		return m.scan.Skip()
 	}
 	switch s.form {
@@ -102,7 +105,11 @@ func (m *fcmMessage) strings(s *shape) error {
 		return s.invalid("TYPE_MAP")
 	}
 	return m.scan.Object(func(name []byte) error {
-		if m.scan.Kind() != jsonscan.String {
+		switch m.scan.Kind() {
+		case jsonscan.String:
+		case jsonscan.Invalid:
+			return m.scan.Skip()
+		default:
 			field := s.path + "." + string(name)
 			return &violation{field, "Invalid value at '" + field + "' (TYPE_STRING)"}
 		}
