@@ -311,7 +311,7 @@ func TestClient_Errors(t *testing.T) {
 		url    string
 		want   string
 	}{
-		{"timeout", guard(t, egress.Options{Config: allow}).Client(egress.ClientOptions{TLS: &tls.Config{RootCAs: s.roots}, Timeout: 50 * time.Millisecond}), s.URL + "/?do=hang", "egress: request: timeout"},
+		{"timeout", guard(t, egress.Options{Config: allow}).Client(egress.ClientOptions{TLS: &tls.Config{RootCAs: s.roots}, Timeout: 50 * time.Millisecond}), s.URL + "/?do=hang", ": timeout"},
 		{"reset", trusting, s.URL + "/?do=abort", "egress: request: "},
 		{"large headers", trusting, s.URL + "/?do=headers", "egress: request: "},
 		{"unknown authority", guard(t, egress.Options{Config: allow}).Client(egress.ClientOptions{}), s.URL, "egress: request: certificate not trusted"},
