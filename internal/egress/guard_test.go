@@ -315,7 +315,7 @@ func TestClient_Errors(t *testing.T) {
 		{"reset", trusting, s.URL + "/?do=abort", "egress: request: "},
 		{"large headers", trusting, s.URL + "/?do=headers", "egress: request: "},
 		{"unknown authority", guard(t, egress.Options{Config: allow}).Client(egress.ClientOptions{}), s.URL, "egress: request: certificate not trusted"},
-		{"wrong name", trusting, "https://[::ffff:127.0.0.1]:" + s.port, ""},
+		{"address in another spelling", trusting, "https://[::ffff:127.0.0.1]:" + s.port, ""},
 		{"no such name", nobody.Client(egress.ClientOptions{}), "https://nobody-c4n4ry.example:1", "egress: dial: name not resolved"},
 		{"connection refused", trusting, "https://" + closed.Addr().String(), "egress: dial: connection refused"},
 	} {
