@@ -106,6 +106,20 @@ func (n *network) dial(ctx context.Context) (clientConn, error) {
 	return c, nil
 }
 
+// conn returns the i-th connection.
+func (n *network) conn(i int) *fakeConn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conns[i]
+}
+
+// fail makes dials fail with err, or work again.
+func (n *network) fail(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err = err
+}
+
 func (n *network) count() (dials, open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -145,6 +159,13 @@ func request(ctx context.Context, p *pool, took time.Duration, how ending) error
 	f.change(func() { f.busy-- })
 	p.release(c, how)
 	return nil
+}
+
+// setLimit makes the pool believe in a stream limit.
+func (p *pool) setLimit(limit int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
 }
 
 // expect is require.ErrorIs for goroutines that are not the test's own.
@@ -228,7 +249,8 @@ func TestPool_LimitRisesWithTheFirstToken(t *testing.T) {
 			wg.Go(func() { expect(t, nil, request(t.Context(), p, 100*time.Millisecond, endWorked)) })
 		}
 		time.Sleep(200 * time.Millisecond)
-		n.conns[0].change(func() { n.conns[0].limit = 1000 })
+		first := n.conn(0)
+		first.change(func() { first.limit = 1000 })
 		wg.Wait()
 		dials, _ := n.count()
 		require.Equal(t, 1, dials)
@@ -247,7 +269,7 @@ func TestPool_RefusedDialsBackOff(t *testing.T) {
 		dials, _ := n.count()
 		require.Less(t, dials, 30, "a minute of outage is no storm")
 
-		n.err = nil
+		n.fail(nil)
 		time.Sleep(maxBackoff)
 		require.NoError(t, request(t.Context(), p, 0, endWorked), "and it recovers within the longest pause")
 	})
@@ -269,11 +291,12 @@ func TestPool_ConnectionsThatNeverWorkBackOff(t *testing.T) {
 
 func TestPool_WaitersShareTheErrorOfADial(t *testing.T) {
 	t.Parallel()
-	n := &network{limit: 1000, delay: time.Second, err: errors.New("no route")}
+	noRoute := errors.New("no route")
+	n := &network{limit: 1000, delay: time.Second, err: noRoute}
 	bubble(t, n, 1000, true, func(t *testing.T, p *pool) {
 		var wg sync.WaitGroup
 		for range 100 {
-			wg.Go(func() { expect(t, n.err, request(t.Context(), p, 0, endWorked)) })
+			wg.Go(func() { expect(t, noRoute, request(t.Context(), p, 0, endWorked)) })
 		}
 		wg.Wait()
 		dials, _ := n.count()
@@ -328,14 +351,15 @@ func TestPool_GoAwayMovesToANewConnection(t *testing.T) {
 			wg.Go(func() { expect(t, nil, request(t.Context(), p, time.Second, endWorked)) })
 		}
 		time.Sleep(time.Millisecond)
-		n.conns[0].change(func() { n.conns[0].goaway = true })
+		first := n.conn(0)
+		first.change(func() { first.goaway = true })
 		start := time.Now()
 		require.NoError(t, request(t.Context(), p, 0, endWorked))
 		require.Equal(t, 50*time.Millisecond, time.Since(start))
-		require.NoError(t, n.conns[0].Err(), "what is under way may finish")
+		require.NoError(t, n.conn(0).Err(), "what is under way may finish")
 		wg.Wait()
 		time.Sleep(time.Millisecond)
-		require.Error(t, n.conns[0].Err())
+		require.Error(t, n.conn(0).Err())
 	})
 }
 
@@ -347,7 +371,8 @@ func TestPool_LostConnectionIsReplacedAtOnce(t *testing.T) {
 			start := time.Now()
 			require.NoError(t, request(t.Context(), p, 0, endWorked))
 			require.Equal(t, 50*time.Millisecond, time.Since(start), "loss %d", i)
-			n.conns[i].change(func() { n.conns[i].err = errors.New("reset") })
+			first := n.conn(i)
+			first.change(func() { first.err = errors.New("reset") })
 		}
 	})
 }
@@ -391,7 +416,7 @@ func TestPool_SilentConnectionStaysWhileThereIsNoOther(t *testing.T) {
 	n := &network{limit: 1000, delay: 50 * time.Millisecond}
 	bubble(t, n, 1000, true, func(t *testing.T, p *pool) {
 		require.NoError(t, request(t.Context(), p, 0, endWorked))
-		n.err = errors.New("no route")
+		n.fail(errors.New("no route"))
 		for range 10 * maxSilent {
 			require.NoError(t, request(t.Context(), p, time.Second, endSilent))
 		}
@@ -434,7 +459,7 @@ func TestPool_WaitersAreServedInOrder(t *testing.T) {
 	t.Parallel()
 	n := &network{limit: 1, delay: 50 * time.Millisecond}
 	bubble(t, n, 1, true, func(t *testing.T, p *pool) {
-		p.limit = 1000 // no second connection
+		p.setLimit(1000) // no second connection
 		var (
 			wg    sync.WaitGroup
 			mu    sync.Mutex
@@ -461,13 +486,13 @@ func TestPool_Close(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { expect(t, nil, request(t.Context(), p, 5*time.Second, endWorked)) })
 		time.Sleep(100 * time.Millisecond)
-		p.limit = 1000
+		p.setLimit(1000)
 		wg.Go(func() { expect(t, errClosed, request(t.Context(), p, 0, endWorked)) })
 		time.Sleep(100 * time.Millisecond)
 		p.close()
 		p.close()
 		require.ErrorIs(t, request(t.Context(), p, 0, endWorked), errClosed)
-		require.NoError(t, n.conns[0].Err(), "the request under way goes on")
+		require.NoError(t, n.conn(0).Err(), "the request under way goes on")
 		wg.Wait()
 	})
 	n = &network{limit: 1, delay: time.Hour}
