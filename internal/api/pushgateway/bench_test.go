@@ -92,3 +92,13 @@ func BenchmarkEncryptedBatch1(b *testing.B) {
 func BenchmarkEncryptedBatch100(b *testing.B) {
 	benchmark(b, "/push/v1/notifyEncrypted/batch", encryptedBatch(100))
 }
+
+func BenchmarkMount(b *testing.B) {
+	for b.Loop() {
+		a, err := pushgateway.New(pushgateway.Options{Deliverer: sink{}, Matrix: true, Gematik: true})
+		require.NoError(b, err)
+		engine, err := api.New(api.Options{})
+		require.NoError(b, err)
+		require.NoError(b, engine.Mount(a))
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	wire "github.com/pushgate/pushgate/gen/pushgateway"
+	"github.com/pushgate/pushgate/internal/api/apitest"
 )
 
 func contract(t testing.TB) *openapi3.T {
@@ -94,7 +95,7 @@ func TestContract_TheEngineAgreesWithTheRulesOf31(t *testing.T) {
 		for i, value := range mutations(t, seed(path)) {
 			body, err := json.Marshal(value)
 			require.NoError(t, err)
-			want := schema.VisitJSON(numbers(t, body), openapi3.EnableJSONSchema2020()) == nil
+			want := apitest.ByJSONSchema(schema, numbers(t, body)) == nil
 			w := e.post(path, string(body))
 			got := w.Code == http.StatusOK
 			if want {
@@ -158,7 +159,7 @@ func mutations(t testing.TB, text string) []any {
 	return out
 }
 
-// pointers returns the path to every value.
+// pointers returns the path to every value, in lists to the first item only.
 func pointers(at []any, v any) [][]any {
 	out := [][]any{slices.Clone(at)}
 	switch v := v.(type) {
@@ -167,8 +168,8 @@ func pointers(at []any, v any) [][]any {
 			out = append(out, pointers(append(slices.Clone(at), name), member)...)
 		}
 	case []any:
-		for i, item := range v {
-			out = append(out, pointers(append(slices.Clone(at), i), item)...)
+		if len(v) > 0 { // the others are the same
+			out = append(out, pointers(append(slices.Clone(at), 0), v[0])...)
 		}
 	}
 	return out

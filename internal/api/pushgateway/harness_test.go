@@ -85,9 +85,20 @@ func (e *edge) ObserveRequest(operation string, status int, _ time.Duration, n i
 	e.observed = append(e.observed, observed{operation, status, n})
 }
 
+// judge is shared: loading and validating the contract takes longer than most tests.
+var judge = func() func(testing.TB) *apitest.Judge {
+	var once sync.Once
+	var j *apitest.Judge
+	return func(t testing.TB) *apitest.Judge {
+		t.Helper()
+		once.Do(func() { j = apitest.NewJudge(t, wire.GetSpec) })
+		return j
+	}
+}()
+
 func newEdge(t testing.TB, change func(*pushgateway.Options, *api.Options)) *edge {
 	t.Helper()
-	e := &edge{t: t, gateway: &gateway{}, judge: apitest.NewJudge(t, wire.GetSpec), log: &bytes.Buffer{}}
+	e := &edge{t: t, gateway: &gateway{}, judge: judge(t), log: &bytes.Buffer{}}
 	o := pushgateway.Options{Deliverer: e.gateway, Matrix: true, Gematik: true}
 	eo := api.Options{Observer: e, Logger: slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if change != nil {
