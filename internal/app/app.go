@@ -160,8 +160,18 @@ func (a *App) engine(c *config.Config) (*api.Engine, error) {
 // Stats returns the gateway's numbers for readiness and metrics.
 func (a *App) Stats() gateway.Stats { return a.gateway.Stats() }
 
+// healthPath is where Sygnal answers that its process lives; load balancers that were set up for it keep working.
+// Readiness, which knows more, is on the admin listener.
+const healthPath = "/health"
+
 // ServeHTTP hands a request to the engine in force, which a reload replaces.
-func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Load().ServeHTTP(w, r) }
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == healthPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	a.handler.Load().ServeHTTP(w, r)
+}
 
 // listen binds every configured address. Nothing is answered yet.
 func (a *App) listen(ctx context.Context, c *config.Config) error {
@@ -228,6 +238,9 @@ func (a *App) serve(ctx context.Context) error {
 	}
 	if a.tls != nil {
 		go a.tls.Watch(ctx, certificateCheck)
+	}
+	for _, w := range a.cfg.Warnings() {
+		a.log.Warn("configuration", slog.String("warning", w))
 	}
 	a.metrics.Reloaded(true, time.Now())
 	a.health.SetReady(true)

@@ -47,34 +47,25 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	if err != nil {
 		return err
 	}
+	swapTLS := func() {}
 	if a.tls != nil {
-		if err := a.tls.Reload(next.Listen.TLS.ServerConfig); err != nil {
+		if swapTLS, err = a.tls.Prepare(next.Listen.TLS.ServerConfig); err != nil {
 			built.discard()
 			return err
 		}
 	}
 	if err := a.gateway.Reload(next.Gateway, built.apps, next.Senders); err != nil {
 		built.discard()
-		a.restoreTLS()
 		return err
 	}
 	// From here on nothing can fail.
+	swapTLS()
 	_ = ops.SetLevel(a.level, next.Log.Level) // the configuration check knows the levels
 	a.handler.Store(engine)
 	a.providers.commit(built)
 	a.cfg = next
 	go a.providers.warm(ctx, built.fresh)
 	return nil
-}
-
-// restoreTLS goes back to the certificates in force when a later step of a reload failed.
-func (a *App) restoreTLS() {
-	if a.tls == nil {
-		return
-	}
-	if err := a.tls.Reload(a.cfg.Listen.TLS.ServerConfig); err != nil {
-		a.log.Error("listener certificates stay those of the refused configuration", slog.Any("error", err))
-	}
 }
 
 // refuseFixed names the changed keys that need a restart.

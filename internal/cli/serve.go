@@ -32,6 +32,9 @@ func runConfigCheck(_ context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range cfg.Warnings() {
+		_, _ = fmt.Fprintf(env.Stderr, "warning: %s\n", w)
+	}
 	_, _ = fmt.Fprintf(env.Stdout, "%s is good: roles %v, %d apps, storage %s\n", fs.Arg(0), cfg.Roles, len(cfg.Apps), engineName(cfg))
 	return nil
 }

@@ -52,10 +52,10 @@ type apns struct {
 }
 
 type fcm struct {
-	ProjectID          string     `yaml:"project_id"`
-	ServiceAccountFile string     `yaml:"service_account_file"`
+	ProjectID          string `yaml:"project_id"`
+	ServiceAccountFile string `yaml:"service_account_file"`
 	Options            any    `yaml:"options,omitempty"`
-	MaxInFlight        int        `yaml:"max_in_flight,omitempty"`
+	MaxInFlight        int    `yaml:"max_in_flight,omitempty"`
 }
 
 type webpush struct {
