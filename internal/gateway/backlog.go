@@ -26,6 +26,9 @@ type appBacklog struct {
 	full bool
 	// next is when the earliest row that waits is due, as far as we know; zero when we know of none.
 	next time.Time
+	// short is set when a claim found less than it asked for although rows wait: they may belong to devices in flight,
+	// and then the next row that ends makes room for them.
+	short bool
 	// again is when the store may be asked again after it had nothing for us, or failed.
 	again  time.Time
 	oldest time.Time // acceptance of the oldest row, at the last look
@@ -151,6 +154,9 @@ func (b *backlog) hold(name push.AppID, n int) {
 	defer b.mu.Unlock()
 	a := b.app(name)
 	a.held += n
+	if n < 0 && a.short {
+		a.next, a.again = time.Now(), time.Time{}
+	}
 	if a.rows == 0 && a.held == 0 {
 		delete(b.apps, name)
 	}
@@ -166,12 +172,12 @@ func (b *backlog) claimed(name push.AppID, asked, got int, now time.Time) (ask b
 	if got == asked {
 		return false
 	}
-	a.next = time.Time{}
+	a.next, a.short = time.Time{}, a.rows > a.held
 	if got == 0 {
 		// What is due belongs to a device in flight, or expires; do not spin.
 		a.again = now.Add(time.Second)
 	}
-	return a.rows > a.held
+	return a.short
 }
 
 // rest keeps the app from being looked at for a while.
@@ -214,7 +220,7 @@ func (b *backlog) due(now time.Time) (turns []turn, next time.Time) {
 
 // rebase takes what the store says. counts is false where our own count is exact; what was enqueued meanwhile keeps its
 // earlier time.
-func (b *backlog) rebase(found []push.Backlog, counts bool) {
+func (b *backlog) rebase(found []push.Backlog, counts bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	seen := make(map[push.AppID]bool, len(found))
@@ -228,6 +234,7 @@ func (b *backlog) rebase(found []push.Backlog, counts bool) {
 		}
 		if !f.Next.IsZero() {
 			a.next = earliest(a.next, f.Next)
+			a.short = a.short && !f.Next.After(now)
 		}
 	}
 	for name, a := range b.apps {

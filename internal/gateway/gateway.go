@@ -80,8 +80,9 @@ type Gateway struct {
 	started   bool
 	stopped   bool
 	workers   sync.WaitGroup
-	leaving   chan struct{} // closed when Stop begins
-	gone      chan struct{} // closed when Stop ends: what is left is not tried again
+	closing   sync.WaitGroup // providers
+	leaving   chan struct{}  // closed when Stop begins
+	gone      chan struct{}  // closed when Stop ends: what is left is not tried again
 }
 
 // loadTimeout bounds what New reads: a ledger of a million entries takes seconds.
@@ -155,7 +156,7 @@ func (g *Gateway) readQueue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.backlog.rebase(found, true)
+	g.backlog.rebase(found, true, now)
 	return nil
 }
 
@@ -199,6 +200,16 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	close(g.gone)
 	for _, l := range g.routes.Load().lanes {
 		l.binding.Load().release()
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		g.closing.Wait()
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
 	}
 	return err
 }

@@ -121,11 +121,11 @@ func (b *binding) retire(apps []App) {
 
 // closeBinding closes a provider that nobody uses any more. It may take as long as its connections do.
 func (g *Gateway) closeBinding(b *binding) {
-	go func() {
+	g.closing.Go(func() {
 		if err := b.Provider.Close(); err != nil {
 			g.logger.Warn("close provider", slog.String("app", b.Pattern), slog.String("error", err.Error()))
 		}
-	}()
+	})
 }
 
 // noteSettings tells the store the fingerprint of an app's settings.

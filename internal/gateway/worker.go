@@ -162,7 +162,7 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 		return now.Add(storeRest)
 	}
 	w.stale = false
-	w.g.backlog.rebase(found, w.g.shared)
+	w.g.backlog.rebase(found, w.g.shared, now)
 	if w.g.shared {
 		return now.Add(pollEvery)
 	}
