@@ -46,6 +46,10 @@ func fail(c *gin.Context, err error) {
 func (e *Engine) unrecognized(status int) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		exchangeOf(c).problem = "unrecognized"
+		if body := e.straysOf(c.Request.URL.Path).Unrecognized; body != nil {
+			writeJSON(c, status, body(status))
+			return
+		}
 		writeJSON(c, status, plainError{Errcode: "M_UNRECOGNIZED", Error: "Unrecognized request"})
 	}
 }

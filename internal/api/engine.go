@@ -41,6 +41,7 @@ type Engine struct {
 	observer Observer
 	budget   budget
 	buffers  sync.Pool // of *[]byte
+	strays   []Strays
 }
 
 // New returns an engine that answers 404 to everything.
@@ -83,6 +84,7 @@ func (e *Engine) Mount(a API) error {
 	if a.Register == nil {
 		return fmt.Errorf("%s: nothing to register", a.Name)
 	}
+	e.strays = append(e.strays, a.Strays)
 	router := &mountRouter{IRouter: e.gin, engine: e, api: a, operations: ops}
 	a.Register(router)
 	if err := errors.Join(router.problems...); err != nil {

@@ -37,6 +37,15 @@ type Failure struct {
 	Err        error // what failed, for what a group's own error types add to the body; never for its text
 }
 
+// RetryAfterMS is what Limited asks to wait in milliseconds, at least 1; RetryAfter rounds it up to seconds.
+func (f Failure) RetryAfterMS() int64 {
+	e, _ := errors.AsType[*push.Error](f.Err)
+	if e == nil {
+		return 1
+	}
+	return max(1, int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond))
+}
+
 // answer is one cell of the table.
 type answer struct {
 	status     int
@@ -113,6 +122,9 @@ func (e *Engine) fail(c *gin.Context, err error) {
 		group, operation = x.route.group, x.route.operation.id
 	}
 	f := group.Style.failure(operation, err)
+	if group.Refine != nil {
+		group.Refine(&f)
+	}
 	x.failed(f)
 	if f.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(f.RetryAfter))

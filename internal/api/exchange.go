@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // exchange is what the engine knows about the request in hand.
 type exchange struct {
+	gin      *gin.Context
 	route    *route // nil until an operation was found
 	identity any
 	sizes    []int
@@ -89,6 +91,17 @@ func Identity[T any](ctx context.Context) T {
 	return id
 }
 
+// ClientAddr returns the address that the request comes from, as told by the proxies that are trusted, else the
+// connection's own. It is not valid where there is none. ctx is the request's or the one that handlers get.
+func ClientAddr(ctx context.Context) netip.Addr {
+	x := exchangeOf(ctx)
+	if x.gin == nil {
+		return netip.Addr{}
+	}
+	addr, _ := netip.ParseAddr(x.gin.ClientIP())
+	return addr
+}
+
 // Sizes returns the length in bytes of each value that the contract marks x-measured, in the order of the body.
 func Sizes(ctx context.Context) []int { return exchangeOf(ctx).sizes }
 
@@ -96,7 +109,7 @@ func Sizes(ctx context.Context) []int { return exchangeOf(ctx).sizes }
 func (e *Engine) serve(c *gin.Context) {
 	start := time.Now()
 	id := requestID(c.Request.Header)
-	x := &exchange{}
+	x := &exchange{gin: c}
 	c.Request = c.Request.WithContext(push.WithRequestID(context.WithValue(c.Request.Context(), exchangeKey{}, x), id))
 	c.Header(requestIDHeader, id)
 	defer e.finish(c, x, start)
@@ -105,6 +118,13 @@ func (e *Engine) serve(c *gin.Context) {
 			e.recovered(c, value)
 		}
 	}()
+	if e.straysOf(c.Request.URL.Path).CORS {
+		allowEveryOrigin(c.Writer.Header())
+		if c.Request.Method == http.MethodOptions {
+			c.AbortWithStatus(http.StatusNoContent)
+			return
+		}
+	}
 	c.Next()
 }
 

@@ -19,6 +19,8 @@ type API struct {
 	BasePath string
 	// Groups are the rules for the operations of each tag. An operation whose tag is not here is not served.
 	Groups map[string]Group
+	// Strays is about requests below the API's paths that are none of its operations. Usually empty.
+	Strays Strays
 	// Register calls the generated RegisterHandlersWithOptions with the doors of this package.
 	Register func(gin.IRouter)
 }
@@ -32,6 +34,10 @@ type Group struct {
 	// Authenticate says who calls, before anything of the body is read. What it returns is there for the handler through
 	// Identity. Its error is rendered as any other. Nil lets everybody in.
 	Authenticate func(*http.Request) (any, error)
+	// HeadAsGet answers HEAD wherever there is a GET. Otherwise it is an unknown method.
+	HeadAsGet bool
+	// Refine may change a failure before it is rendered, for statuses and codes that only one API has. Nil changes nothing.
+	Refine func(*Failure)
 	// AnyContentType accepts bodies of every Content-Type as JSON, as the Matrix APIs do.
 	AnyContentType bool
 	// MaxBodyBytes is the largest body that is read. Zero is 1 MiB.
@@ -93,6 +99,9 @@ func (m *mountRouter) Handle(method, path string, h ...gin.HandlerFunc) gin.IRou
 	}
 	r := &route{engine: m.engine, operation: op, group: group}
 	m.IRouter.Handle(method, path, append([]gin.HandlerFunc{r.prepare}, h...)...)
+	if method == http.MethodGet && group.HeadAsGet {
+		m.IRouter.Handle(http.MethodHead, path, append([]gin.HandlerFunc{r.prepare}, h...)...) // net/http drops the body
+	}
 	return m
 }
 
