@@ -23,11 +23,10 @@ type Env struct {
 
 // command is one verb. Its run gets the arguments after the verb.
 type command struct {
-	name  string // one to three words: "serve", "config check"
-	args  string
-	help  string
-	run   func(ctx context.Context, env Env) error
-	usage string // longer help, shown by -h after the flags
+	name string // one to three words: "serve", "config check"
+	args string
+	help string
+	run  func(ctx context.Context, env Env) error
 }
 
 // commands lists every verb, in the order of the help text.

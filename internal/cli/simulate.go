@@ -32,7 +32,7 @@ func runSimulate(ctx context.Context, env Env) error {
 	if err := parse(env, fs, 0); err != nil {
 		return err
 	}
-	o.KeepReceipts, o.BriefReceipts, o.StreamLimit = *keep, *brief, uint32(*limit) //nolint:gosec // a small number
+	o.KeepReceipts, o.BriefReceipts, o.StreamLimit = *keep, *brief, uint32(*limit)
 	if !*quiet {
 		o.OnReceipt = newArrivals(env.Stdout).print
 	}

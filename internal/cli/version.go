@@ -8,7 +8,7 @@ import (
 )
 
 // version is set by release builds (-ldflags "-X ...cli.version=v1.2.3"); otherwise the module's build information tells.
-var version = "" //nolint:gochecknoglobals // the linker writes it
+var version = ""
 
 // Version returns the release's name, or the commit it was built from.
 func Version() string {

@@ -136,7 +136,7 @@ func (c *Client) post(ctx context.Context, n push.Notification, sub subscription
 // recordSize is the whole body's size for a payload, rounded up to hide its length.
 func recordSize(payload int) uint32 {
 	size := (payload + overhead + paddingStep - 1) / paddingStep * paddingStep
-	return uint32(min(size, maxBody)) //nolint:gosec // at most 4096
+	return uint32(min(size, maxBody))
 }
 
 // Warm does nothing: there is no connection to open before an endpoint is known.
