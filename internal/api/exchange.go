@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/pushgate/pushgate/internal/api/strictjson"
 	"github.com/pushgate/pushgate/internal/push"
 )
 
@@ -59,8 +60,12 @@ func (x *exchange) failed(f Failure) {
 	default:
 		x.problem = f.Text
 	}
+	// Where the caller went wrong, in words that are never the caller's.
 	if v, ok := errors.AsType[*Violation](f.Err); ok {
 		x.problem = v.Error()
+	}
+	if e, ok := errors.AsType[*strictjson.Error](f.Err); ok {
+		x.problem = e.Error()
 	}
 }
 

@@ -31,8 +31,9 @@ func (k Pushkey) LogValue() slog.Value { return slog.StringValue(placeholder) }
 // MarshalText shows a placeholder, also to encoding/json.
 func (k Pushkey) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 
-// Object is one JSON object or value exactly as the caller sent it: custom members and the digits of numbers
-// survive because nobody decodes what nobody needs. Nil means absent or null.
+// Object is one JSON object or value as the caller sent it: custom members, their order and the digits of numbers survive
+// because nobody decodes what nobody needs (white space may be gone, and <, > and & be written as escapes). Nil means
+// absent or null.
 type Object []byte
 
 // Bytes returns the JSON text.

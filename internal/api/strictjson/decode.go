@@ -35,6 +35,9 @@ func Decode(text string, shape *Shape, limits Limits) (*Document, error) {
 
 // Bind puts the source text of verbatim members into Value, as json.RawMessage, and takes out verbatim members that are
 // null: for those who read the value, null is absent. Call it after the contract check, which wants to see values.
+//
+// What binds the value into a Go type may still squeeze white space and write <, > and & as escapes, as encoding/json
+// does with a RawMessage. Members, their order and the digits of numbers stay.
 func (d *Document) Bind() any {
 	for _, v := range d.verbatim {
 		if v.text == "null" {
