@@ -16,13 +16,13 @@ func TestDelayer_RunsInTimeAndInOrder(t *testing.T) {
 		d := newDelayer()
 		defer d.stop()
 		start := time.Now()
-		var ran []time.Duration
+		ran := make(chan time.Duration, 500)
 		waits := rand.Perm(500)
 		for _, ms := range waits {
 			wait := time.Duration(ms) * time.Millisecond
 			d.after(wait, func() {
 				require.Equal(t, wait, time.Since(start))
-				ran = append(ran, wait)
+				ran <- wait
 			})
 		}
 		time.Sleep(200*time.Millisecond + time.Microsecond)
@@ -31,7 +31,12 @@ func TestDelayer_RunsInTimeAndInOrder(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.Len(t, ran, 500)
-		require.True(t, slices.IsSorted(ran))
+		close(ran)
+		require.True(t, slices.IsSorted(slices.Collect(func(yield func(time.Duration) bool) {
+			for wait := range ran {
+				yield(wait)
+			}
+		})))
 	})
 }
 
@@ -40,19 +45,20 @@ func TestDelayer_AnEarlierOneOvertakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDelayer()
 		defer d.stop()
-		var ran []string
-		d.after(3*time.Hour, func() { ran = append(ran, "late") })
+		ran := make(chan string, 3)
+		d.after(3*time.Hour, func() { ran <- "late" })
 		synctest.Wait()
 		d.after(time.Minute, func() {
-			ran = append(ran, "early")
-			d.after(time.Second, func() { ran = append(ran, "from inside") })
+			ran <- "early"
+			d.after(time.Second, func() { ran <- "from inside" })
 		})
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		require.Equal(t, []string{"early", "from inside"}, ran)
+		require.Len(t, ran, 2)
+		require.Equal(t, "early", <-ran)
+		require.Equal(t, "from inside", <-ran)
 		time.Sleep(3 * time.Hour)
-		synctest.Wait()
-		require.Equal(t, []string{"early", "from inside", "late"}, ran)
+		require.Equal(t, "late", <-ran)
 	})
 }
 
