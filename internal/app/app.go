@@ -107,7 +107,7 @@ func (a *App) setup(ctx context.Context) error {
 		return err
 	}
 	if a.gateway, err = gateway.New(gateway.Options{
-		Config: c.Gateway, Apps: built.apps, Senders: c.Senders, Queue: a.store, Ledger: a.store, Hasher: a.store,
+		Config: c.Gateway, Apps: built.apps, Senders: c.Senders, Queue: a.store, Ledger: a.store, Admin: a.store, Hasher: a.store,
 		Observer: a.metrics, Logger: a.log,
 	}); err != nil {
 		built.discard()

@@ -108,7 +108,7 @@ func firstWords(args []string) []string {
 func printHelp(w io.Writer) {
 	_, _ = fmt.Fprint(w, "pushgate delivers notifications from Matrix homeservers and Fachdienste through APNs, FCM and Web Push.\n\nCommands:\n")
 	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-34s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
+		_, _ = fmt.Fprintf(w, "  %-38s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
 	_, _ = fmt.Fprint(w, "\npushgate COMMAND -h shows a command's flags.\n")
 }
