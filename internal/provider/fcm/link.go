@@ -89,7 +89,7 @@ func (l *link) roundTrip(req *http.Request) (*http.Response, error) {
 // open makes sure that there is a connection to addr (host:port).
 func (l *link) open(ctx context.Context, addr string) error {
 	l.mu.Lock()
-	if slices.ContainsFunc(l.conns, (*h2Conn).CanTakeNewRequest) {
+	if slices.ContainsFunc(l.conns, usable) {
 		l.mu.Unlock()
 		return nil
 	}
@@ -102,7 +102,7 @@ func (l *link) open(ctx context.Context, addr string) error {
 func (l *link) GetClientConn(req *http.Request, addr string) (*h2Conn, error) {
 	for {
 		l.mu.Lock()
-		if i := slices.IndexFunc(l.conns, (*h2Conn).ReserveNewRequest); i >= 0 {
+		if i := slices.IndexFunc(l.conns, reserve); i >= 0 {
 			defer l.mu.Unlock()
 			return l.conns[i], nil
 		}
@@ -113,6 +113,12 @@ func (l *link) GetClientConn(req *http.Request, addr string) (*h2Conn, error) {
 		}
 	}
 }
+
+// reserve takes a stream. A closed connection that was never used would take one too, for x/net to report why it broke:
+// here newConn has seen it work, so the next request rather gets a new one.
+func reserve(cc *h2Conn) bool { return !cc.State().Closed && cc.ReserveNewRequest() }
+
+func usable(cc *h2Conn) bool { return !cc.State().Closed && cc.CanTakeNewRequest() }
 
 // MarkDead implements http2.ClientConnPool.
 func (l *link) MarkDead(dead *h2Conn) {

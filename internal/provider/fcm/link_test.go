@@ -97,6 +97,42 @@ func TestLink_ADialOutlivesTheRequestThatAskedForIt(t *testing.T) {
 	})
 }
 
+// trackedConn tells when it is closed.
+type trackedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c trackedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+func TestLink_AConnectionThatComesTooLateIsClosed(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, 100)
+	dialling, goOn, closed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	roots, err := f.config(t).authorities()
+	require.NoError(t, err)
+	s := &links{roots: roots, now: time.Now, dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		close(dialling)
+		<-goOn
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		return trackedConn{conn, sync.OnceFunc(func() { close(closed) })}, err
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	l := s.acquire()
+	go func() {
+		<-dialling
+		cancel()
+	}()
+	require.ErrorIs(t, l.open(ctx, f.server.Listener.Addr().String()), context.Canceled)
+	l.release()
+	s.close()
+	close(goOn)
+	<-closed
+}
+
 func TestLink_AColdThousandKnowsTheStreamLimitFirst(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 1000)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -257,6 +258,56 @@ func TestSimulator_AThousandAtOnce(t *testing.T) {
 	require.EqualValues(t, 1000, stats.Delivered)
 	require.LessOrEqual(t, stats.Services[simulator.FCM].ConnectionsOpened, int64(4))
 	require.EqualValues(t, 1, stats.Services[simulator.OAuth].Requests)
+}
+
+// A cold burst must not count on more streams than the server allows: it would have to take requests back.
+func TestSimulator_AColdBurstKeepsToTheStreamLimit(t *testing.T) {
+	t.Parallel()
+	s := startSimulator(t, simulator.Options{Latency: 50 * time.Millisecond, StreamLimit: 10})
+	c := s.client(t, nil)
+	var wg sync.WaitGroup
+	for i := range 80 {
+		wg.Go(func() {
+			if out, err := c.Send(t.Context(), message("fMock:"+strconv.Itoa(i)), push.Hash{}); err != nil || out.Verdict != push.Delivered {
+				t.Errorf("not delivered: %s %v", out.Reason, err)
+			}
+		})
+	}
+	wg.Wait()
+	fcm := s.Stats().Services[simulator.FCM]
+	require.EqualValues(t, 80, fcm.Requests)
+	require.Zero(t, fcm.StreamsRefused)
+}
+
+func TestSimulator_LostConnections(t *testing.T) {
+	t.Parallel()
+	s := startSimulator(t, simulator.Options{})
+	c := s.client(t, nil)
+	l := c.links.acquire()
+	defer l.release()
+	lost := func(is func(conns []*h2Conn) bool) {
+		t.Helper()
+		s.Disconnect(simulator.FCM)
+		require.Eventually(t, func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return is(l.conns)
+		}, 10*time.Second, time.Millisecond)
+	}
+	// Warm, and lost before it was used: nobody pays for that.
+	for range 3 {
+		require.NoError(t, c.Warm(t.Context()))
+		lost(func(conns []*h2Conn) bool { return !slices.ContainsFunc(conns, usable) })
+	}
+	out, _ := send(t, c, "fMock:1")
+	require.Equal(t, push.Delivered, out.Verdict)
+	out, _ = send(t, c, "fMock:1")
+	require.Equal(t, push.Delivered, out.Verdict)
+	// Used and lost: gone.
+	l.mu.Lock()
+	used := l.conns[slices.IndexFunc(l.conns, usable)]
+	l.mu.Unlock()
+	lost(func(conns []*h2Conn) bool { return !slices.Contains(conns, used) })
 }
 
 func TestSimulator_AccessTokenWithdrawn(t *testing.T) {
