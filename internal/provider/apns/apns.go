@@ -115,6 +115,9 @@ func (c *Client) credentials(cfg Config) (*tls.Config, *bearers, error) {
 		c.topic = topicFor(certificateTopic(cert.Leaf), cfg.PushType)
 	}
 	c.expires = cert.Leaf.NotAfter
+	if c.now().After(c.expires) {
+		c.logger.Warn("apns: the client certificate has expired", slog.Time("not_after", c.expires))
+	}
 	tlsConfig.Certificates = []tls.Certificate{cert}
 	return tlsConfig, nil, nil
 }

@@ -100,6 +100,7 @@ const (
 
 // The reasons of ours, beside Apple's. All of them are safe as metric labels.
 const (
+	reasonOK            = "ok"              // 200
 	reasonUnknown       = "unknown"         // an answer that is not in the table
 	reasonServerError   = "server_error"    // 5xx without a reason of Apple's, for instance a proxy's error page
 	reasonThrottled     = "throttled"       // 429 without a reason of Apple's
@@ -121,7 +122,7 @@ func (t table) class(a answer) class {
 func (t table) classify(a answer, now time.Time) (push.Outcome, *push.Fault) {
 	switch t.class(a) {
 	case classDelivered:
-		return push.Outcome{Verdict: push.Delivered}, nil
+		return push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, nil
 	case classDead:
 		since := a.timestamp
 		if since.After(now) {

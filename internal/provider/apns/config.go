@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -214,15 +215,18 @@ func (c Config) host() string {
 	}
 }
 
-// Fingerprint returns a hash of everything that can change Apple's verdict about a token: where requests go, for which
-// topic, and with which credential. When it differs from the last one, guarded verdicts found before count no more.
-// A file that cannot be read counts as itself: New reports it.
+// Fingerprint returns a hash of all these settings and of the files they name, as text. When it differs from the last
+// one, the app has to be made anew and guarded verdicts found before count no more. A file that cannot be read counts as
+// such: New reports it.
 func (c Config) Fingerprint() string {
 	h := sha256.New()
-	for _, part := range []string{"apns 1", c.host(), c.Topic, c.PushType, c.KeyID, c.TeamID} {
+	for _, part := range []string{
+		"apns 1", c.host(), c.Topic, c.PushType, c.KeyID, c.TeamID, strconv.Itoa(c.MaxInFlight),
+		c.EncryptedAlert.Title, c.EncryptedAlert.Body,
+	} {
 		_, _ = fmt.Fprintf(h, "%d:%s,", len(part), part)
 	}
-	for _, file := range []string{c.KeyFile, c.CertFile, c.CAFile} {
+	for _, file := range []string{c.KeyFile, c.CertFile, c.CertPasswordFile, c.CAFile} {
 		fingerprintFile(h, file)
 	}
 	return hex.EncodeToString(h.Sum(nil))

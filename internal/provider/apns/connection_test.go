@@ -94,7 +94,7 @@ func TestSend_WhatTheServerDidNotProcessIsSentAgain(t *testing.T) {
 			r.sim.Script(simulator.APNs, token, answer)
 			out, err := r.send(t, to(token))
 			require.NoError(t, err)
-			require.Equal(t, push.Outcome{Verdict: push.Delivered}, out)
+			require.Equal(t, push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, out)
 			require.Len(t, r.receipts(token), 2)
 
 			token = newToken()
@@ -417,7 +417,7 @@ func TestClose_RequestsUnderWayFinish(t *testing.T) {
 	require.NoError(t, r.Close())
 	wg.Wait()
 	for _, out := range outcomes {
-		require.Equal(t, push.Outcome{Verdict: push.Delivered}, out)
+		require.Equal(t, push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, out)
 	}
 	require.Eventually(t, func() bool { return r.sim.Stats().Services[simulator.APNs].ConnectionsOpen == 0 }, 20*time.Second, time.Millisecond)
 }

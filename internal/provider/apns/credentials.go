@@ -153,7 +153,7 @@ func certificateTopic(leaf *x509.Certificate) string {
 // loadAuthorities returns the authorities of ca_file, nil (the system's) when there is none.
 func (c Config) loadAuthorities() (*x509.CertPool, error) {
 	if c.CAFile == "" {
-		return nil, nil //nolint:nilnil // a nil pool means the system's authorities, in crypto/tls too
+		return nil, nil // a nil pool means the system's authorities, in crypto/tls too
 	}
 	text, err := read(c.CAFile)
 	if err != nil {

@@ -138,7 +138,7 @@ func (h byLength) Less(i, j int) bool {
 	return h[i].order < h[j].order
 }
 func (h byLength) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *byLength) Push(x any)   { *h = append(*h, x.(*cuttable)) } //nolint:forcetypeassert // container/heap's contract
+func (h *byLength) Push(x any)   { *h = append(*h, x.(*cuttable)) }
 func (h *byLength) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]

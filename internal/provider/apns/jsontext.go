@@ -180,7 +180,7 @@ func (w *writer) num(n int64) { w.buf = strconv.AppendInt(w.buf, n, 10) }
 func (w *writer) str(s string) {
 	w.buf = append(w.buf, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainPrefix(s); i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			if c >= ' ' && c != '"' && c != '\\' {
@@ -203,6 +203,24 @@ func (w *writer) str(s string) {
 	}
 	w.buf = append(w.buf, s[start:]...)
 	w.buf = append(w.buf, '"')
+}
+
+// plainPrefix returns how many bytes at the beginning of s need no second look, in steps of eight: ASCII without control
+// characters, quotes and backslashes. A ciphertext is nothing else.
+func plainPrefix(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, backslash := x^ones*'"', x^ones*'\\'
+		// The top bit of a byte ends up set in each term where that byte is below a space, equal, or no ASCII. A borrow
+		// can set it in a byte too many: then that byte is looked at again, nothing more.
+		if ((x-ones*' ')|(quote-ones)|(backslash-ones)|x)&tops != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // escape writes one of the characters that JSON text cannot hold as they are.

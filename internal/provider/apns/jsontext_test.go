@@ -70,3 +70,26 @@ func TestWriter_CountsSeparatorsOutsideStringsOnly(t *testing.T) {
 	require.Equal(t, 4, w.separators)
 	require.Equal(t, pythonSize(decode(t, w.buf)), w.measure())
 }
+
+// FuzzWriterString compares with encoding/json, which escapes more but means the same.
+func FuzzWriterString(f *testing.F) {
+	for _, seed := range []string{
+		"", "plain", "12345678", "1234567\"", "1234567\\", "\x1f2345678", "1234567\x7f", "12345678ä", "\xff2345678", "!!!!!!!!\x00",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var w writer
+		w.str(s)
+		want, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.Equal(t, anyValue(t, want), anyValue(t, w.buf))
+		if utf8.ValidString(s) {
+			n := 2
+			for _, r := range s {
+				n += escapedLen(r)
+			}
+			require.Len(t, w.buf, n, "what is cut is what was counted")
+		}
+	})
+}

@@ -41,7 +41,7 @@ type pool struct {
 	single   bool // see conn.reserve
 	capacity int  // requests under way at once, for which there should be streams
 
-	life context.Context //nolint:containedctx // the pool's own, for dials that outlive the request that asked for them
+	life context.Context // the pool's own, for dials that outlive the request that asked for them
 	end  context.CancelFunc
 
 	queued atomic.Int32 // len(waiting), readable from a connection's state hook

@@ -90,7 +90,7 @@ func (r *rig) mustDeliver(t *testing.T, n push.Notification) simulator.Receipt {
 	require.True(t, ok)
 	out, err := r.send(t, n)
 	require.NoError(t, err)
-	require.Equal(t, push.Outcome{Verdict: push.Delivered}, out)
+	require.Equal(t, push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, out)
 	receipts := r.receipts(token)
 	require.NotEmpty(t, receipts)
 	return receipts[len(receipts)-1]

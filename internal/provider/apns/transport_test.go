@@ -97,6 +97,6 @@ func TestTransport_WithoutAnAttempt(t *testing.T) {
 	t.Parallel()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://127.0.0.1/", http.NoBody)
 	require.NoError(t, err)
-	_, err = (&transport{}).RoundTrip(req) //nolint:bodyclose // there is no response
+	_, err = (&transport{}).RoundTrip(req)
 	require.ErrorIs(t, err, errNoAttempt)
 }
