@@ -88,7 +88,7 @@ func (r *request) begin(i int, n push.Notification) {
 	f := &flight{
 		g: g, cfg: r.routes.cfg, lane: l, note: n, hash: g.duplicateHash(n), device: device, badge: badgeOnly(n),
 		accepted: r.began, deadline: l.binding.Load().deadline(r.began, r.routes.cfg.Retention),
-		peers: len(r.out) - 1, abort: r.abort, done: make(chan struct{}),
+		peers: r.open, abort: r.abort, done: make(chan struct{}),
 	}
 	known := seenNever
 	if !f.hash.IsZero() {

@@ -26,7 +26,7 @@ type flight struct {
 	badge    bool
 	accepted time.Time
 	deadline time.Time
-	// peers is how many other devices its request holds: they are not overload to each other.
+	// peers is how many devices of its request came before it: they are not overload to each other.
 	peers int
 	// abort tells a request with several devices about overload at once; nil when there is one device.
 	abort chan<- struct{}
@@ -69,17 +69,16 @@ func (f *flight) start(now time.Time) {
 		}
 		return
 	}
-	if f.lane.slots.stuck(now, patience) {
+	if f.lane.slots.stuck(now, patience, f.peers) {
 		f.land(verdict{kind: verdictOverload})
 		return
 	}
-	go f.standInLine()
+	go f.standInLine(f.lane.slots.line(true)) // in the order of the request
 }
 
 // standInLine waits for a slot: until it has one, until the line proves to be overload, or until the callers' time is
 // over and the flight was given up for the queue.
-func (f *flight) standInLine() {
-	w := f.lane.slots.line(true)
+func (f *flight) standInLine(w *waiter) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
@@ -90,7 +89,7 @@ func (f *flight) standInLine() {
 			}
 			return
 		case <-timer.C:
-			if f.lane.slots.overloaded(f.peers) {
+			if f.lane.slots.overloaded(w, f.peers) {
 				f.lane.slots.abandon(w)
 				f.land(verdict{kind: verdictOverload})
 				return

@@ -21,6 +21,7 @@ type waiter struct {
 	ready      chan struct{}
 	since      time.Time
 	caller     bool
+	ticket     int // number in line: minus that of the first, how many are ahead
 	prev, next *waiter
 	queued     bool
 }
@@ -51,7 +52,7 @@ func (s *slots) line(caller bool) *waiter {
 	if s.head == nil {
 		s.head = w
 	} else {
-		s.tail.next, w.prev = w, s.tail
+		s.tail.next, w.prev, w.ticket = w, s.tail, s.tail.ticket+1
 	}
 	s.tail, w.queued = w, true
 	if caller {
@@ -119,19 +120,20 @@ func (s *slots) resize(limit int) {
 	}
 }
 
-// overloaded reports whether more than twice the limit of callers' devices wait, not counting own of the asker.
-func (s *slots) overloaded(own int) bool {
+// overloaded reports whether more than twice the limit stand in line up to and with w, not counting own of the same
+// request. Who came first keeps the place; the end of a line that is too long is refused.
+func (s *slots) overloaded(w *waiter, own int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.callers-own > 2*s.limit
+	return w.queued && w.ticket-s.head.ticket-own >= 2*s.limit
 }
 
-// stuck reports whether a newcomer would be overload: the line is too long, and its first has waited for longer than
-// patience, so the newcomer would too.
-func (s *slots) stuck(now time.Time, patience time.Duration) bool {
+// stuck reports whether a newcomer would be overload: the line is too long already, and its first has waited for longer
+// than patience, so the newcomer would too. own as in overloaded.
+func (s *slots) stuck(now time.Time, patience time.Duration, own int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.callers > 2*s.limit && s.head != nil && now.Sub(s.head.since) > patience
+	return s.head != nil && s.callers-own >= 2*s.limit && now.Sub(s.head.since) > patience
 }
 
 // free returns how many slots nobody uses or waits for.

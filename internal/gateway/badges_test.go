@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+// unread lists the counts that reached a phone, in order.
+func (p *fakeProvider) unread(key push.Pushkey) []int64 {
+	var counts []int64
+	for _, s := range p.sends() {
+		if s.note.Device.Pushkey == key && s.result.outcome.Verdict == push.Delivered && s.note.Counts.Unread != nil {
+			counts = append(counts, *s.note.Counts.Unread)
+		}
+	}
+	return counts
+}
+
+func withUnread(n push.Notification, unread int64) push.Notification {
+	n.Counts.Unread = &unread
+	return n
+}
+
+func TestBadge_NeverSuppressedAndCollapsesPerDevice(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.states(h.badge("k", 1), h.badge("k", 1), h.badge("l", 1), event("k", "$e"))
+		collapse := map[push.Pushkey]map[push.Hash]bool{}
+		for _, s := range h.provider.sends() {
+			if collapse[s.note.Device.Pushkey] == nil {
+				collapse[s.note.Device.Pushkey] = map[push.Hash]bool{}
+			}
+			require.False(t, s.collapse.IsZero())
+			collapse[s.note.Device.Pushkey][s.collapse] = true
+		}
+		require.Equal(t, 4, h.provider.count())
+		require.Len(t, collapse["k"], 2, "one for badges, one for the event")
+		require.Len(t, collapse["l"], 1)
+	})
+}
+
+func TestBadge_ANewerOneReplacesTheQueuedOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, throttled, throttled, ok)
+		for i := range int64(3) {
+			require.Equal(t, push.StateQueued, h.state(h.badge("k", i+1)))
+		}
+		require.Len(t, h.store.all(), 1)
+		require.EqualValues(t, 2, h.Stats().Account.Superseded)
+		time.Sleep(time.Minute)
+		require.Equal(t, []int64{3}, h.provider.unread("k"))
+	})
+}
+
+func TestBadge_DroppedAfterALaterSendWithCounts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		later func(h *harness) push.Notification
+		want  []int64
+	}{
+		{"a newer badge", func(h *harness) push.Notification { return h.badge("k", 9) }, []int64{9}},
+		{"an event with counts", func(*harness) push.Notification { return withUnread(event("k", "$e"), 9) }, []int64{9}},
+		{"an event without counts", func(*harness) push.Notification { return event("k", "$e") }, []int64{1}},
+	}
+	for _, tt := range tests {
+		for _, restart := range []bool{false, true} {
+			name := tt.name
+			if restart {
+				name += " after a restart"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, func(t *testing.T) {
+					h := newHarness(t)
+					h.provider.script("k", throttled, ok)
+					require.Equal(t, push.StateQueued, h.state(h.badge("k", 1)))
+					if restart {
+						h.restart()
+					}
+					time.Sleep(time.Second)
+					require.Equal(t, push.StateDelivered, h.state(tt.later(h)))
+					time.Sleep(time.Minute)
+					require.Equal(t, tt.want, h.provider.unread("k"))
+					require.Empty(t, h.store.all())
+				})
+			})
+		}
+	}
+}
+
+func TestBadge_QueuedEventDoesNotDropANewerBadge(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, throttled.delayed(time.Minute), ok)
+		h.state(withUnread(event("k", "$e"), 5))
+		time.Sleep(time.Second)
+		h.state(h.badge("k", 0))
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, []int64{5, 0}, h.provider.unread("k"), "the newest count comes last")
+	})
+}
+
+func TestBadge_DroppedWhileItIsBeingRetried(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, throttled.after(10*time.Second), ok)
+		h.state(h.badge("k", 1))
+		time.Sleep(15 * time.Second) // the retry is under way
+		require.Equal(t, 2, h.provider.count())
+		require.Equal(t, push.StateDelivered, h.state(withUnread(event("k", "$e"), 7)))
+		time.Sleep(5 * time.Minute)
+		require.Equal(t, []int64{7}, h.provider.unread("k"))
+		require.Empty(t, h.store.all())
+	})
+}
+
+func TestBadge_SeveralUnderWay(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.all(throttled.after(8 * time.Second))
+		h.states(h.badge("k", 1), h.badge("k", 2), h.badge("k", 3))
+		require.Len(t, h.store.all(), 3)
+		time.Sleep(4 * time.Second)
+		require.Len(t, h.store.all(), 1, "only the newest waits again")
+		h.provider.all(ok)
+		time.Sleep(time.Minute)
+		require.Equal(t, []int64{3}, h.provider.unread("k"))
+		require.EqualValues(t, 2, h.Stats().Account.Superseded)
+	})
+}
+
+// The two orders in which a settlement and a newer badge's commit can become known.
+func TestBadges_OlderRowEndedByTheStore(t *testing.T) {
+	t.Parallel()
+	device := push.Hash{1}
+	older := push.Queued{ID: 1, Device: device, BadgeOnly: true}
+
+	b := newBadges()
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 2}))
+	require.False(t, b.worthWaiting(older))
+	require.True(t, b.waitsAgain(1), "known before the settlement was")
+
+	b = newBadges()
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
+	require.False(t, b.waitsAgain(1))
+	require.True(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 2}), "known after it")
+
+	b = newBadges()
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1}))
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueReplaced, ID: 2}), "replaced: booked as such")
+	b.ended(device, 2)
+	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 3}))
+	require.Empty(t, b.out)
+	require.Empty(t, b.outOf)
+}
+
+func TestBadge_SharedDatabase(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := newFakeStore()
+		phones := &fakeProvider{}
+		a := newHarness(t, withStore(store.shared()), withProvider(phones))
+		b := newHarness(t, withStore(store.shared()), withProvider(phones))
+		phones.script("k", throttled.delayed(time.Minute), ok)
+		require.Equal(t, push.StateQueued, a.state(a.badge("k", 1)))
+		time.Sleep(5 * time.Second) // b hears of rows
+		require.Equal(t, push.StateDelivered, b.state(withUnread(event("k", "$e"), 4)))
+		time.Sleep(5 * time.Minute)
+		require.Equal(t, []int64{4}, phones.unread("k"))
+		require.Empty(t, store.all())
+	})
+}
