@@ -93,6 +93,9 @@ func TestContract_TheEngineAgreesWithTheRulesOf31(t *testing.T) {
 		e := newEdge(t, nil)
 		schema := bodySchema(doc, path)
 		for i, value := range mutations(t, seed(path)) {
+			if testing.Short() && i%7 != 0 {
+				continue // each compiles a schema
+			}
 			body, err := json.Marshal(value)
 			require.NoError(t, err)
 			want := apitest.ByJSONSchema(schema, numbers(t, body)) == nil
@@ -109,8 +112,8 @@ func TestContract_TheEngineAgreesWithTheRulesOf31(t *testing.T) {
 			require.Equalf(t, want, got, "%s, mutation %d: %s\n%s", path, i, body, w.Body)
 		}
 	}
-	require.Greater(t, accepted, 100)
-	require.Greater(t, refused, 300)
+	require.Greater(t, accepted, 20)
+	require.Greater(t, refused, 60)
 }
 
 func numbers(t testing.TB, body []byte) any {

@@ -19,7 +19,7 @@ func Decode(text string, shape *Shape, limits Limits) (*Document, error) {
 		return nil, &Error{Problem: Syntax, Offset: validPrefix(text)}
 	}
 	doc := &Document{}
-	p := parser{text: text, limits: limits, doc: doc}
+	p := parser{text: text, limits: limits, doc: doc, names: make([]string, 0, 2*linearNames)}
 	p.space()
 	value, err := p.value(shape)
 	if err != nil {
