@@ -7,7 +7,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"), // started by an import of the SDK
-	)
+	goleak.VerifyTestMain(m)
 }
