@@ -33,6 +33,7 @@ CREATE TABLE queue (
 CREATE UNIQUE INDEX queue_dedup ON queue (device, dedup);
 CREATE INDEX queue_due ON queue (app, due, id);
 CREATE INDEX queue_deadline ON queue (deadline);
+CREATE INDEX queue_badge ON queue (device, id) WHERE badge_only = 1;
 
 CREATE TABLE payload (
     id   INTEGER PRIMARY KEY,        -- of the queue row

@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+const (
+	anyLapsed = `SELECT 1 FROM queue_lease WHERE until <= store_clock() LIMIT 1`
+
+	// lockDue locks lines with something due that nobody else is working on.
+	lockDue = `SELECT device FROM queue_device WHERE app = $1 AND held = 0 AND due <= store_clock()
+		ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED`
+
+	// takeRows leases the first due row of each locked device. It comes after the locks, so nobody changes these devices
+	// any more and its view of their rows is the present one.
+	takeRows = `WITH clock AS MATERIALIZED (SELECT store_clock() AS now),
+		d AS MATERIALIZED (SELECT unnest($1::bytea[]) AS device),
+		doomed AS MATERIALIZED (SELECT q.id FROM d JOIN queue q ON q.device = d.device
+			WHERE q.badge_only AND q.deadline > 0 AND EXISTS (SELECT 1 FROM queue n WHERE n.device = q.device AND n.badge_only AND n.id > q.id)
+				AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id)),
+		ended AS (UPDATE queue q SET deadline = 0 FROM doomed x WHERE q.id = x.id),
+		first AS MATERIALIZED (SELECT r.* FROM clock, d CROSS JOIN LATERAL (
+				SELECT q.* FROM queue q WHERE q.device = d.device AND q.app = $2 AND q.due <= clock.now AND q.deadline > clock.now
+					AND NOT (q.badge_only AND EXISTS (SELECT 1 FROM doomed x WHERE x.id = q.id))
+				ORDER BY q.due, q.id LIMIT 1) r
+			WHERE NOT EXISTS (SELECT 1 FROM queue_device o WHERE o.device = d.device AND o.app <> $2 AND o.held > 0)),
+		taken AS (INSERT INTO queue_lease (id, device, app, lease, until, claimed)
+			SELECT f.id, f.device, f.app, $3, clock.now + $4, true FROM first f, clock ORDER BY f.device
+			ON CONFLICT (device) WHERE claimed DO NOTHING RETURNING id, device),
+		held AS (UPDATE queue_device l SET held = l.held + 1 FROM taken t WHERE l.device = t.device AND l.app = $2),
+		idle AS (UPDATE queue_device l SET due = coalesce((SELECT min(q.due) FROM queue q
+				WHERE q.device = l.device AND q.app = $2 AND q.deadline > (SELECT now FROM clock) AND NOT EXISTS (SELECT 1 FROM doomed x WHERE x.id = q.id)), 9223372036854775807)
+			WHERE l.app = $2 AND l.device IN (SELECT device FROM d EXCEPT SELECT device FROM first))
+		SELECT f.id, f.device, f.dedup, f.badge_only, f.has_counts, f.attempts, f.stale_dead, f.accepted,
+			f.due - clock.now, f.deadline - clock.now, p.body
+		FROM first f JOIN taken USING (id) JOIN payload p USING (id), clock`
+)
+
+// maxRounds bounds how often a claim looks behind lines with nothing to take.
+const maxRounds = 20
+
+// unreadable is how long a row waits that cannot be opened: a key may be missing for a while.
+const unreadable = time.Minute
+
+// Claim implements store.Queue.
+func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
+	app, ok, err := s.findApp(ctx, id)
+	if err != nil || !ok {
+		return nil, wrap("claim", err)
+	}
+	var rows []push.Queued
+	for range maxRounds {
+		more, again, err := s.claim(ctx, app, limit-len(rows), lease)
+		if err != nil && len(rows) == 0 {
+			return nil, fmt.Errorf("claim: %w", err)
+		}
+		rows = append(rows, more...)
+		if !again || err != nil { // what is leased already must reach the caller
+			break
+		}
+	}
+	for i := range rows {
+		rows[i].AppID = id
+	}
+	slices.SortFunc(rows, func(a, b push.Queued) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
+	})
+	return s.open(ctx, rows), nil
+}
+
+// claim returns rows with their payloads still sealed. again says that it met lines with nothing to take, which are put
+// right now, and that others may be behind them.
+func (s *Store) claim(ctx context.Context, app int32, limit int, lease time.Duration) (rows []push.Queued, again bool, err error) {
+	x, err := s.begin(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { x.close(ctx) }()
+	devices, lapsed, err := x.lockDue(ctx, app, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	if lapsed {
+		x.close(ctx)
+		if err := s.sweep(ctx); err != nil {
+			return nil, false, err
+		}
+		if x, err = s.begin(ctx); err != nil {
+			return nil, false, err
+		}
+		if devices, _, err = x.lockDue(ctx, app, limit); err != nil {
+			return nil, false, err
+		}
+	}
+	if len(devices) == 0 {
+		return nil, false, nil
+	}
+	rows, err = x.takeRows(ctx, devices, app, lease, s.now())
+	return rows, len(devices) == limit && len(rows) < limit, err
+}
+
+// lockDue locks devices, and says whether leases have run out.
+func (x *session) lockDue(ctx context.Context, app int32, limit int) (devices [][]byte, lapsed bool, err error) {
+	var p pipeline
+	p.query(func(pgx.Rows) error { lapsed = true; return nil }, anyLapsed)
+	p.query(func(rows pgx.Rows) error {
+		var device []byte
+		err := rows.Scan(&device)
+		devices = append(devices, device)
+		return err
+	}, lockDue, app, limit)
+	return devices, lapsed, x.send(ctx, &p)
+}
+
+// takeRows leases a row of each device and commits.
+func (x *session) takeRows(ctx context.Context, devices [][]byte, app int32, lease time.Duration, now time.Time) ([]push.Queued, error) {
+	var out []push.Queued
+	name := newLease()
+	p := pipeline{guarded: true}
+	p.query(func(rows pgx.Rows) error {
+		r, err := scanRow(rows, now)
+		r.Lease = push.LeaseID(name)
+		out = append(out, r)
+		return err
+	}, takeRows, devices, app, name, lease.Microseconds())
+	if err := x.commit(ctx, &p); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func scanRow(rows pgx.Rows, now time.Time) (push.Queued, error) {
+	var r push.Queued
+	var device, dedup []byte
+	var accepted, due, deadline int64
+	err := rows.Scan(&r.ID, &device, &dedup, &r.BadgeOnly, &r.HasCounts, &r.Attempts, &r.StaleDead, &accepted, &due, &deadline, &r.Payload)
+	r.Device, r.Dedup = hash(device), hash(dedup)
+	r.Accepted, r.Due, r.Deadline = unstamp(accepted), ahead(due, now), ahead(deadline, now)
+	return r, err
+}
+
+// open opens the payloads. A row that cannot be opened is put back for a while and never stops its neighbours.
+func (s *Store) open(ctx context.Context, rows []push.Queued) []push.Queued {
+	opened := rows[:0]
+	var later []push.Settlement
+	for _, r := range rows {
+		plain, err := s.sealer.Open(payloadPlace(r.Device, r.Dedup, stamp(r.Accepted)), r.Payload)
+		if err != nil {
+			s.logger.Error("queued row cannot be opened, it waits", slog.Int64("row", r.ID), slog.String("app", string(r.AppID)), slog.Any("error", err))
+			later = append(later, push.Settlement{Held: push.Held{ID: r.ID, Lease: r.Lease}, Due: s.now().Add(unreadable), Attempts: r.Attempts, StaleDead: r.StaleDead})
+			continue
+		}
+		r.Payload = plain
+		opened = append(opened, r)
+	}
+	if len(later) > 0 {
+		if _, err := s.Settle(ctx, later); err != nil {
+			s.logger.Error("cannot put rows back", slog.Any("error", err))
+		}
+	}
+	return opened
+}

@@ -1,0 +1,142 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pushgate/pushgate/internal/store"
+	"github.com/pushgate/pushgate/internal/store/keyring"
+	"github.com/pushgate/pushgate/internal/store/postgres"
+	"github.com/pushgate/pushgate/internal/store/storetest"
+	"github.com/pushgate/pushgate/internal/store/storetest/pgtest"
+)
+
+func TestStore_Conformance(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, newHarness)
+}
+
+// base is a database whose clock a test moves, and the store that is open on it.
+type base struct {
+	t     *testing.T
+	url   string
+	key   string
+	clock *storetest.Clock
+	admin *pgx.Conn
+	open  store.Store
+}
+
+func newBase(t *testing.T) *base {
+	b := &base{t: t, url: pgtest.URL(t), key: storetest.NewKeyFile(t), clock: storetest.NewClock()}
+	b.open = b.start(b.url, keyring.Files{Current: b.key})
+	var err error
+	b.admin, err = pgx.Connect(context.Background(), b.url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.admin.Close(context.Background()) })
+	b.exec("CREATE TABLE test_clock (micros bigint)")
+	b.exec("INSERT INTO test_clock VALUES ($1)", b.clock.Now().UnixMicro())
+	b.exec("CREATE OR REPLACE FUNCTION store_clock() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT micros FROM test_clock'")
+	return b
+}
+
+func newHarness(t *testing.T) *storetest.Harness {
+	b := newBase(t)
+	return &storetest.Harness{
+		Store:   b.open,
+		Now:     b.clock.Now,
+		Advance: b.advance,
+		KeyFile: b.key,
+		Restart: func(t *testing.T) store.Store {
+			require.NoError(t, b.open.Close())
+			b.open = b.start(b.url, keyring.Files{Current: b.key})
+			return b.open
+		},
+		Crash: func(*testing.T) store.Store { return b.start(b.url, keyring.Files{Current: b.key}) },
+		Reopen: func(t *testing.T, keys keyring.Files) (store.Store, error) {
+			require.NoError(t, b.open.Close())
+			s, err := b.try(b.url, keys)
+			if err != nil {
+				return nil, err
+			}
+			b.open = s
+			return s, nil
+		},
+		Peer:     func(*testing.T) store.Store { return b.start(b.url, keyring.Files{Current: b.key}) },
+		Together: b.together,
+		Raw:      b.raw,
+		Damage: func(*testing.T) {
+			b.exec("UPDATE payload SET body = set_byte(body, length(body) - 1, get_byte(body, length(body) - 1) # 1)")
+		},
+	}
+}
+
+func (b *base) exec(sql string, args ...any) {
+	b.t.Helper()
+	_, err := b.admin.Exec(context.Background(), sql, args...)
+	require.NoError(b.t, err)
+}
+
+func (b *base) advance(_ *testing.T, d time.Duration) {
+	b.exec("UPDATE test_clock SET micros = $1", b.clock.Advance(d).UnixMicro())
+}
+
+func (b *base) try(url string, keys keyring.Files) (*postgres.Store, error) {
+	s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: keys, Now: b.clock.Now})
+	if err != nil {
+		return nil, err
+	}
+	b.t.Cleanup(func() { _ = s.Close() })
+	return s, nil
+}
+
+func (b *base) start(url string, keys keyring.Files) *postgres.Store {
+	b.t.Helper()
+	s, err := b.try(url, keys)
+	require.NoError(b.t, err)
+	return s
+}
+
+func (b *base) together(t *testing.T, n int) []store.Store {
+	url := pgtest.URL(t)
+	stores, errs := make([]store.Store, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: keyring.Files{Current: b.key}})
+			if errs[i] = err; err == nil {
+				stores[i] = s
+			}
+		})
+	}
+	wg.Wait()
+	for i := range n {
+		require.NoError(t, errs[i])
+		t.Cleanup(func() { _ = stores[i].Close() })
+	}
+	return stores
+}
+
+func (b *base) raw(t *testing.T) []byte {
+	ctx := context.Background()
+	rows, err := b.admin.Query(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	var all []byte
+	for _, table := range tables {
+		rows, err := b.admin.Query(ctx, fmt.Sprintf("SELECT x::text FROM %s x", pgx.Identifier{table}.Sanitize()))
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		for _, line := range lines {
+			all = append(all, line...)
+		}
+	}
+	return all
+}
