@@ -48,6 +48,7 @@ func BenchmarkBareSDK(b *testing.B) {
 	require.True(b, roots.AppendCertsFromPEM(ca))
 	client := apns2.NewTokenClient(&token.Token{AuthKey: key, KeyID: r.creds.APNsKeyID, TeamID: r.creds.APNsTeamID})
 	client.Host = r.sim.APNsURL()
+	//nolint:staticcheck // deprecated as it is, it is how apns2 is made
 	client.HTTPClient.Transport.(*http2.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
 	p := newPayloads(DefaultConfig(), true)
 	payload, _ := p.build(nil, sealedNotification())

@@ -168,11 +168,9 @@ func idProblem(id string, needed bool) string {
 	switch {
 	case !needed && id != "":
 		return "belongs to key_file, which is not set"
-	case !needed:
-		return ""
-	case id == "":
+	case needed && id == "":
 		return "missing"
-	case len(id) != 10 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
+	case needed && (len(id) != 10 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != ""):
 		return "must be 10 upper-case letters and digits"
 	}
 	return ""

@@ -396,6 +396,38 @@ func TestSend_OddServers(t *testing.T) {
 	}
 }
 
+func TestDial_RefusesWhatIsNotHTTP2OverTLS(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "", newKey(t, elliptic.P256()))}})
+	require.NoError(t, err)
+	defer func() { _ = listener.Close() }()
+	go func() { // a server that knows nothing of protocols
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				_, _ = conn.Read(make([]byte, 1))
+			}()
+		}
+	}()
+	plain := func(context.Context, string, string, *tls.Config) (net.Conn, error) {
+		conn, _ := net.Pipe()
+		return conn, nil
+	}
+	for name, dial := range map[string]DialTLS{"no protocol agreed": nil, "no TLS": plain} {
+		cfg := tokenConfig(t)
+		cfg.Endpoint, cfg.CAFile = "https://"+listener.Addr().String(), ca.file
+		c, err := New(cfg, Options{DialTLS: dial})
+		require.NoError(t, err)
+		require.Error(t, c.Warm(t.Context()), name)
+		require.NoError(t, c.Close())
+	}
+}
+
 func TestSend_ThroughADialler(t *testing.T) {
 	t.Parallel()
 	var dialled atomic.Value
