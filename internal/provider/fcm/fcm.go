@@ -121,7 +121,7 @@ func newSDK(project, endpoint string) (*messaging.Client, error) {
 	return app.Messaging(ctx)
 }
 
-// envelope is the message that the SDK checks and encodes; wire puts the real one in its place. Shared and never changed.
+// envelope is the message that the SDK checks and encodes; wire puts the real one in its place.
 func envelope() *messaging.Message { return &messaging.Message{Token: "-"} }
 
 // Send makes one attempt. FCM knows no message id of ours and gets no collapse key, so the hash is not used.
