@@ -144,3 +144,16 @@ func deadAddress(t testing.TB) string {
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
+
+// until repeats try until it is true. It runs on the test's own goroutine, so try may require.
+func until(t *testing.T, try func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !try() {
+		select {
+		case <-deadline:
+			t.Fatal("still not so")
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
