@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/gen/client/pushgateway"
+	"github.com/pushgate/pushgate/internal/e2e/harness"
 	"github.com/pushgate/pushgate/internal/simulator"
 )
 
@@ -33,9 +34,9 @@ func ciphertext(seed string) string {
 // bytes where they arrive.
 func TestDeliver_EveryOperation(t *testing.T) {
 	t.Parallel()
-	s := startSim(t)
-	n := startGateway(t, s, settings{})
-	c := n.client(t, "fd.example.com")
+	s := harness.StartSim(t)
+	n := harness.StartGateway(t, s, harness.Settings{})
+	c := n.Client(t, "fd.example.com")
 	base64Token := base64.StdEncoding.EncodeToString([]byte("\x3f\x2a\x9c\x1d\xe7\x7b\x05\xa4\xc8\x8f\x10\xb2\xd3\xe4\xf5\xa6\x97\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x00\x11\x22\x33\x44\x55\x66"))
 
 	for _, tc := range []struct {
@@ -96,14 +97,14 @@ func TestDeliver_EveryOperation(t *testing.T) {
 			},
 		},
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		require.NoError(t, s.Reset(ctx), tc.name)
 		cancel()
-		got := n.post(t, c, tc.path, tc.body)
-		require.Equal(t, http.StatusOK, got.status, "%s: %s", tc.name, got.body)
-		require.JSONEq(t, tc.answer, got.body, tc.name)
-		require.NotEmpty(t, got.header.Get("X-Request-Id"), tc.name)
-		receipts := s.delivered(t, uint64(len(tc.want)))
+		got := n.Post(t, c, tc.path, tc.body)
+		require.Equal(t, http.StatusOK, got.Status, "%s: %s", tc.name, got.Body)
+		require.JSONEq(t, tc.answer, got.Body, tc.name)
+		require.NotEmpty(t, got.Header.Get("X-Request-Id"), tc.name)
+		receipts := s.Delivered(t, uint64(len(tc.want)))
 		require.Len(t, receipts, len(tc.want), tc.name)
 		for i, want := range tc.want {
 			r := receiptFor(t, receipts, want.Service)
@@ -120,9 +121,9 @@ func TestDeliver_EveryOperation(t *testing.T) {
 				require.Len(t, r.CollapseID, 32, tc.name)
 			}
 		}
-		again := n.post(t, c, tc.path, tc.body)
-		require.JSONEq(t, tc.answer, again.body, "%s: a caller's repeat gets the same answer", tc.name)
-		require.Len(t, s.receipts(t), len(tc.want), "%s: and rings nobody twice", tc.name)
+		again := n.Post(t, c, tc.path, tc.body)
+		require.JSONEq(t, tc.answer, again.Body, "%s: a caller's repeat gets the same answer", tc.name)
+		require.Len(t, s.Log(t), len(tc.want), "%s: and rings nobody twice", tc.name)
 	}
 }
 
@@ -148,51 +149,51 @@ func receiptFor(t *testing.T, receipts []simulator.Receipt, service simulator.Se
 // TestDeliver_DeadPushkeysAreReportedOnceAskedAndEverAfter covers the verdict's whole way.
 func TestDeliver_DeadPushkeysAreReported(t *testing.T) {
 	t.Parallel()
-	s := startSim(t)
-	n := startGateway(t, s, settings{})
-	c := n.client(t, "fd.example.com")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s := harness.StartSim(t)
+	n := harness.StartGateway(t, s, harness.Settings{})
+	c := n.Client(t, "fd.example.com")
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	require.NoError(t, s.Script(ctx, simulator.APNs, iosToken, simulator.Answer{Reason: "Unregistered", Times: 1}))
 	body := func(event string, ts int64) string {
 		return fmt.Sprintf(`{"notification":{"event_id":"%s","room_id":"!r","devices":[{"app_id":"com.example.app.ios","pushkey":"%s","pushkey_ts":%d,"data":{"default_payload":{"aps":{}}}}]}}`, event, iosToken, ts)
 	}
 	old := time.Now().Add(-time.Hour).Unix()
-	require.JSONEq(t, `{"rejected":["`+iosToken+`"]}`, n.post(t, c, "/_matrix/push/v1/notify", body("$1", old)).body)
-	require.JSONEq(t, `{"rejected":["`+iosToken+`"]}`, n.post(t, c, "/push/v1/notify", body("$2", old)).body, "known dead, the provider is not asked")
-	require.Len(t, s.receipts(t), 1)
+	require.JSONEq(t, `{"rejected":["`+iosToken+`"]}`, n.Post(t, c, "/_matrix/push/v1/notify", body("$1", old)).Body)
+	require.JSONEq(t, `{"rejected":["`+iosToken+`"]}`, n.Post(t, c, "/push/v1/notify", body("$2", old)).Body, "known dead, the provider is not asked")
+	require.Len(t, s.Log(t), 1)
 	fresh := time.Now().Add(time.Hour).Unix()
-	require.JSONEq(t, `{"rejected":[]}`, n.post(t, c, "/_matrix/push/v1/notify", body("$3", fresh)).body, "registered again")
-	require.Len(t, s.receipts(t), 2)
+	require.JSONEq(t, `{"rejected":[]}`, n.Post(t, c, "/_matrix/push/v1/notify", body("$3", fresh)).Body, "registered again")
+	require.Len(t, s.Log(t), 2)
 }
 
 // TestEdge_CertificatesAndSenders: who may call, and for which apps.
 func TestEdge_CertificatesAndSenders(t *testing.T) {
 	t.Parallel()
-	s := startSim(t)
-	n := startGateway(t, s, settings{Senders: `[{san: fd.example.com, app_ids: ["com.example.cert.*"]}]`})
+	s := harness.StartSim(t)
+	n := harness.StartGateway(t, s, harness.Settings{Senders: `[{san: fd.example.com, app_ids: ["com.example.cert.*"]}]`})
 	batch := `{"notifications":[{"id":"1","notification":{"ciphertext":"` + ciphertext("s") + `","time_message_encrypted":"2026-07","key_identifier":"k","device":{"app_id":"com.example.cert.ios","pushkey":"` + iosToken + `"}}}]}`
-	anonymous, right, wrong := n.client(t), n.client(t, "fd.example.com"), n.client(t, "other.example.com")
+	anonymous, right, wrong := n.Client(t), n.Client(t, "fd.example.com"), n.Client(t, "other.example.com")
 
-	got := n.post(t, anonymous, "/push/v1/notifyEncrypted/batch", batch)
-	require.Equal(t, http.StatusUnauthorized, got.status)
-	require.JSONEq(t, `{"error":"Missing or invalid mutual TLS (mTLS) certificate."}`, got.body)
+	got := n.Post(t, anonymous, "/push/v1/notifyEncrypted/batch", batch)
+	require.Equal(t, http.StatusUnauthorized, got.Status)
+	require.JSONEq(t, `{"error":"Missing or invalid mutual TLS (mTLS) certificate."}`, got.Body)
 
-	require.Contains(t, n.post(t, wrong, "/push/v1/notifyEncrypted/batch", batch).body, `"status":"failed"`)
+	require.Contains(t, n.Post(t, wrong, "/push/v1/notifyEncrypted/batch", batch).Body, `"status":"failed"`)
 	matrix := `{"notification":{"event_id":"$x","devices":[{"app_id":"com.example.cert.ios","pushkey":"` + iosToken + `"}]}}`
-	require.JSONEq(t, `{"rejected":[]}`, n.post(t, anonymous, "/_matrix/push/v1/notify", matrix).body, "a sender's app is unknown on the Matrix path, and never rejected")
-	require.Empty(t, s.receipts(t))
+	require.JSONEq(t, `{"rejected":[]}`, n.Post(t, anonymous, "/_matrix/push/v1/notify", matrix).Body, "a sender's app is unknown on the Matrix path, and never rejected")
+	require.Empty(t, s.Log(t))
 
-	require.Contains(t, n.post(t, right, "/push/v1/notifyEncrypted/batch", batch).body, `"status":"success"`)
-	s.delivered(t, 1)
+	require.Contains(t, n.Post(t, right, "/push/v1/notifyEncrypted/batch", batch).Body, `"status":"success"`)
+	s.Delivered(t, 1)
 }
 
 // TestHomeservers_RealBodies: what Synapse and Dendrite really send is accepted and delivers.
 func TestHomeservers_RealBodies(t *testing.T) {
 	t.Parallel()
-	s := startSim(t)
-	n := startGateway(t, s, settings{})
-	c := n.client(t)
+	s := harness.StartSim(t)
+	n := harness.StartGateway(t, s, harness.Settings{})
+	c := n.Client(t)
 	dev := `[{"app_id":"com.example.app.ios","pushkey":"` + iosToken + `","pushkey_ts":1700000000,"data":%s,"tweaks":{"sound":"default","highlight":false}}]`
 	for i, body := range []string{
 		`{"notification":{"id":"$s1","event_id":"$s1","room_id":"!r:x","type":"m.room.member","sender":"@a:x","prio":"high","membership":"invite","user_is_target":true,"counts":{"unread":1},"content":{"membership":"invite"},"sender_display_name":"A","room_name":"R","devices":` + fmt.Sprintf(dev, `{"format":null}`) + `}}`,
@@ -200,9 +201,9 @@ func TestHomeservers_RealBodies(t *testing.T) {
 		`{"notification":{"content":{"msgtype":"m.text","body":"x"},"counts":{"unread":3},"devices":` + fmt.Sprintf(dev, `null`) + `,"event_id":"$d1","id":"$d1","membership":null,"room_id":"!r:x","room_name":"R","sender":"@a:x","type":"m.room.message"}}`,
 		`{"notification":{"event_id":"$s2","room_id":"!r:x","prio":"high","counts":{"unread":2},"devices":` + fmt.Sprintf(dev, `{"format":"event_id_only","default_payload":{"aps":{"mutable-content":1}}}`) + `}}`,
 	} {
-		got := n.post(t, c, "/_matrix/push/v1/notify", body)
-		require.Equal(t, http.StatusOK, got.status, got.body)
-		s.delivered(t, uint64(i+1))
+		got := n.Post(t, c, "/_matrix/push/v1/notify", body)
+		require.Equal(t, http.StatusOK, got.Status, got.Body)
+		s.Delivered(t, uint64(i+1))
 	}
 }
 
@@ -210,17 +211,17 @@ func TestHomeservers_RealBodies(t *testing.T) {
 func TestDeliver_ThousandAtOnce(t *testing.T) {
 	t.Parallel()
 	const requests = 1000
-	s := startSim(t, "-latency", "100ms", "-brief")
-	n := startGateway(t, s, settings{})
-	c := n.client(t)
+	s := harness.StartSim(t, "-latency", "100ms", "-brief")
+	n := harness.StartGateway(t, s, harness.Settings{})
+	c := n.Client(t)
 	var all sync.WaitGroup
 	failures := make(chan string, requests)
 	for i := range requests {
 		all.Go(func() {
 			body := fmt.Sprintf(`{"notification":{"event_id":"$%d","room_id":"!r","type":"m.room.message","sender":"@a:x","devices":[{"app_id":"com.example.app.ios","pushkey":"%064x"}]}}`, i, i)
-			got, err := n.try(c, "/_matrix/push/v1/notify", body)
-			if err != nil || got.status != http.StatusOK {
-				failures <- fmt.Sprintf("%v %d %s", err, got.status, got.body)
+			got, err := n.Try(c, "/_matrix/push/v1/notify", body)
+			if err != nil || got.Status != http.StatusOK {
+				failures <- fmt.Sprintf("%v %d %s", err, got.Status, got.Body)
 			}
 		})
 	}
@@ -229,8 +230,8 @@ func TestDeliver_ThousandAtOnce(t *testing.T) {
 	for f := range failures {
 		t.Error(f)
 	}
-	s.delivered(t, requests)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.Delivered(t, requests)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	stats, err := s.Stats(ctx)
 	require.NoError(t, err)
@@ -240,18 +241,18 @@ func TestDeliver_ThousandAtOnce(t *testing.T) {
 // TestClient_GeneratedClientDelivers: what a homeserver's team would write.
 func TestClient_GeneratedClientDelivers(t *testing.T) {
 	t.Parallel()
-	s := startSim(t)
-	n := startGateway(t, s, settings{})
-	client, err := pushgateway.NewClientWithResponses("https://"+n.addr["tls"], pushgateway.WithHTTPClient(n.client(t, "fd.example.com")))
+	s := harness.StartSim(t)
+	n := harness.StartGateway(t, s, harness.Settings{})
+	client, err := pushgateway.NewClientWithResponses("https://"+n.Addr("tls"), pushgateway.WithHTTPClient(n.Client(t, "fd.example.com")))
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	event, kind := "$gen", "m.room.message"
 	res, err := client.NotifyWithResponse(ctx, pushgateway.NotifyRequest{Notification: pushgateway.PlainNotification{
-		EventID: &event, Type: &kind, Devices: []pushgateway.Device{{AppID: appIOS, Pushkey: iosToken, Data: json.RawMessage(`{"x":1.10}`)}},
+		EventID: &event, Type: &kind, Devices: []pushgateway.Device{{AppID: harness.AppIOS, Pushkey: iosToken, Data: json.RawMessage(`{"x":1.10}`)}},
 	}})
 	require.NoError(t, err)
 	require.NotNil(t, res.JSON200, string(res.Body))
 	require.Empty(t, res.JSON200.Rejected)
-	s.delivered(t, 1)
+	s.Delivered(t, 1)
 }
