@@ -129,7 +129,7 @@ func (c *Client) Send(ctx context.Context, n push.Notification, collapse push.Ha
 		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonBadPushkey}
 	}
 	buffer, _ := c.buffers.Get().(*[]byte)
-	defer c.buffers.Put(buffer)
+	defer c.putBuffer(buffer)
 	payload, what := c.payloads.build(*buffer, n)
 	*buffer = payload[:0]
 	switch what {
@@ -149,6 +149,13 @@ func (c *Client) Send(ctx context.Context, n push.Notification, collapse push.Ha
 		return push.Outcome{}, fault
 	}
 	return out, nil
+}
+
+// putBuffer keeps a buffer for the next payload, unless a text that was cut has made it large.
+func (c *Client) putBuffer(buffer *[]byte) {
+	if cap(*buffer) <= 4*payloadLimit {
+		c.buffers.Put(buffer)
+	}
 }
 
 // request returns the headers of one attempt as apns2 takes them. The payload is a stand-in: see transport.
