@@ -272,7 +272,7 @@ type ChannelsResponse struct {
 }
 
 // Empty defines model for Empty.
-type Empty = map[string]interface{}
+type Empty = struct{}
 
 // Encryption Where the key chain of the device begins. Write-only: no answer holds any of it. The first key is derived at once and the
 // secret is not kept (A_27157).

@@ -84,7 +84,7 @@ func (e UnrecognizedErrcode) Valid() bool {
 }
 
 // Empty defines model for Empty.
-type Empty = map[string]interface{}
+type Empty = struct{}
 
 // Error defines model for Error.
 type Error struct {

@@ -24,7 +24,7 @@ func fromRequest(r *wire.SetPusherRequest) pusher.Change {
 	if e := r.Encryption; e != nil {
 		c.Encryption = &pusher.EncryptionChange{
 			Method: given(string(e.Method)), TimeISSCreated: given(e.TimeIssCreated),
-			ISS: given(e.Iss), KeyID: given(e.KeyIdentifier),
+			ISS: push.TextFrom(e.Iss), KeyID: given(e.KeyIdentifier),
 		}
 	}
 	return c

@@ -1,0 +1,26 @@
+package clientservertest
+
+import (
+	"testing"
+
+	"github.com/pushgate/pushgate/internal/pusher"
+)
+
+// suiteCase is one statement.
+type suiteCase struct {
+	name string
+	run  func(t *testing.T, s *Server)
+}
+
+// Run runs the suite; open returns a fresh, empty store.
+func Run(t *testing.T, open func(t *testing.T) pusher.Store) {
+	t.Helper()
+	for _, group := range [][]suiteCase{listCases(), setCases(), refusedCases(), appendCases(), transportCases()} {
+		for _, c := range group {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(t, NewServer(t, open(t), nil))
+			})
+		}
+	}
+}

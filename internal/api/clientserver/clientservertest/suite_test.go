@@ -1,0 +1,14 @@
+package clientservertest_test
+
+import (
+	"testing"
+
+	"github.com/pushgate/pushgate/internal/api/clientserver/clientservertest"
+	"github.com/pushgate/pushgate/internal/pusher"
+	"github.com/pushgate/pushgate/internal/pusher/pushertest"
+)
+
+func TestSuite_Memory(t *testing.T) {
+	t.Parallel()
+	clientservertest.Run(t, func(*testing.T) pusher.Store { return &pushertest.Store{} })
+}
