@@ -388,7 +388,7 @@ func TestOAuth_Refuses(t *testing.T) {
 		"no exp":              {"invalid_grant", with("exp", nil)},
 		"iat ahead":           {"invalid_grant", with("iat", now+600)},
 		"expired":             {"invalid_grant", with("exp", now-1)},
-		"lives over an hour":  {"invalid_grant", with("exp", now+3601)},
+		"lives over an hour":  {"invalid_grant", with("exp", now+3700)},
 		"no scope":            {"invalid_scope", with("scope", nil)},
 		"scope of other work": {"invalid_scope", with("scope", "https://www.googleapis.com/auth/devstorage.read_only")},
 	} {

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -27,11 +26,11 @@ import (
 // rig is a simulator with a clock to turn.
 type rig struct {
 	*Simulator
-	t     *testing.T
+	t     testing.TB
 	clock *atomic.Int64 // seconds ahead of real time
 }
 
-func start(t *testing.T, o Options) *rig {
+func start(t testing.TB, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: new(atomic.Int64)}
 	o.Now = r.now
@@ -78,7 +77,7 @@ type answer struct {
 	body   string
 }
 
-func (a answer) reason(t *testing.T) string {
+func (a answer) reason(t testing.TB) string {
 	t.Helper()
 	var v struct{ Reason string }
 	require.NoError(t, json.Unmarshal([]byte(a.body), &v), a.body)
@@ -119,7 +118,7 @@ func (r *rig) last() Receipt {
 }
 
 // privateKey reads a PKCS #8 file.
-func privateKey(t *testing.T, file []byte) crypto.Signer {
+func privateKey(t testing.TB, file []byte) crypto.Signer {
 	t.Helper()
 	block, _ := pem.Decode(file)
 	require.NotNil(t, block)
@@ -129,7 +128,7 @@ func privateKey(t *testing.T, file []byte) crypto.Signer {
 }
 
 // jwt signs a compact token with ES256 or RS256, by the kind of key.
-func jwt(t *testing.T, key crypto.Signer, header, claims map[string]any) string {
+func jwt(t testing.TB, key crypto.Signer, header, claims map[string]any) string {
 	t.Helper()
 	h, err := json.Marshal(header)
 	require.NoError(t, err)
@@ -156,11 +155,4 @@ func (r *rig) make(f func(*credentialSet, CredentialOptions) error, o Credential
 	set := &credentialSet{Files: map[string][]byte{}}
 	require.NoError(r.t, f(set, o.withDefaults()))
 	return set
-}
-
-func compactJSON(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, json.Compact(&b, []byte(text)), text)
-	return b.String()
 }
