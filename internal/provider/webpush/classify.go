@@ -12,7 +12,7 @@ import (
 // Reasons, the complete list.
 const (
 	reasonOK          = "ok"
-	reasonNothing     = "nothing_to_send"
+	reasonNothing     = push.ReasonNothingToSend
 	reasonGone        = "gone"
 	reasonNotFound    = "not_found"
 	reasonBadRequest  = "bad_request"
@@ -26,17 +26,18 @@ const (
 	reasonUnknown     = "unknown"
 	reasonBadEndpoint = "endpoint_refused"
 	reasonBadData     = "bad_subscription"
+	reasonClosed      = "closed"
 )
 
 // throttleDelay is used when a 429 names no time.
 const throttleDelay = time.Minute
 
-// classify maps an answer to its verdict. known says that the host is one of the known push services: a stranger's
-// host must not be able to pause an app by answering 401.
+// classify maps an answer to its verdict. credentials says that a 401 can be about them: a stranger's host, or a stranger's
+// subscription, must not be able to pause an app.
 //
 // Nothing here counts for the breaker: an app's devices live at several services that are chosen by strangers, and one
 // of them being down says nothing about the others.
-func classify(status int, retryAfter string, known bool, now time.Time) (push.Outcome, error) {
+func classify(status int, retryAfter string, credentials bool, now time.Time) (push.Outcome, error) {
 	switch {
 	case status == http.StatusOK, status == http.StatusCreated, status == http.StatusAccepted, status == http.StatusNoContent:
 		return push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, nil
@@ -44,7 +45,7 @@ func classify(status int, retryAfter string, known bool, now time.Time) (push.Ou
 		return push.Outcome{Verdict: push.Rejected, Reason: reasonNotFound, Certain: true}, nil
 	case status == http.StatusGone: // what Mozilla and Apple answer instead
 		return push.Outcome{Verdict: push.Rejected, Reason: reasonGone, Certain: true}, nil
-	case status == http.StatusUnauthorized && known:
+	case status == http.StatusUnauthorized && credentials:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultConfig, Reason: reasonUnauthor}
 	case status == http.StatusUnauthorized:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonUnauthor}

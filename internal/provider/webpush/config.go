@@ -64,10 +64,26 @@ func (c Config) Check(report func(path, problem string)) {
 		report("ca_file", err.Error())
 	}
 	for i, h := range c.AllowedHosts {
-		if h == "" || strings.ContainsAny(h, "/@ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") && h != "*" {
+		if !isHostPattern(h) {
 			report(fmt.Sprintf("allowed_hosts[%d]", i), "must be a host name, *.host or *, with an optional port")
 		}
 	}
+}
+
+// isHostPattern reports whether an entry of allowed_hosts can fit anything.
+func isHostPattern(entry string) bool {
+	name := entry
+	if host, port, err := net.SplitHostPort(entry); err == nil {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return false
+		}
+		name = host
+	} else if strings.Contains(entry, ":") {
+		return false
+	}
+	rest := strings.TrimPrefix(name, "*.")
+	return name == "*" || rest != "" && !strings.ContainsAny(rest, "*/@?#% ")
 }
 
 // TLS returns what the HTTP client needs to trust.
@@ -104,11 +120,14 @@ func (c Config) Ports() []uint16 {
 
 // Fingerprint changes whenever a setting or the key changes. It holds no part of the key.
 func (c Config) Fingerprint() string {
-	key, err := os.ReadFile(c.VAPIDPrivateKeyFile)
-	if err != nil {
-		key = nil
+	content := func(file string) [sha256.Size]byte {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			text = nil // counts as empty: New reports it
+		}
+		return sha256.Sum256(text)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %q %x", c.VAPIDPrivateKeyFile, c.Contact, c.TTL, c.AllowedHosts, c.CAFile, sha256.Sum256(key)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "webpush %q %d %q %x %x", c.Contact, c.TTL, c.AllowedHosts, content(c.VAPIDPrivateKeyFile), content(c.CAFile)))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -23,8 +23,13 @@ var knownHosts = []string{ //nolint:gochecknoglobals // a constant list
 	"*.notify.windows.com",
 }
 
-// maxEndpoint bounds the URL; services use a few hundred characters.
-const maxEndpoint = 2048
+const (
+	// maxEndpoint bounds the URL; services use a few hundred characters.
+	maxEndpoint = 2048
+	// authLength is the size of a subscription's authentication secret in bytes (RFC 8291 3.2).
+	authLength = 16
+	httpsPort  = "443"
+)
 
 // subscription is what a browser's PushSubscription says, checked.
 type subscription struct {
@@ -35,13 +40,13 @@ type subscription struct {
 	options  deviceData
 }
 
-// deviceData are the members of device.data that Web Push reads; Matrix web clients register them.
+// deviceData are the members of device.data that Web Push reads; Matrix web clients register them. Names are told apart
+// by case, as in JSON; encoding/json would not, so the members are picked by hand.
 type deviceData struct {
-	Endpoint        string          `json:"endpoint"`
-	Auth            string          `json:"auth"`
-	EventsOnly      json.RawMessage `json:"events_only"`
-	OnlyLastPerRoom json.RawMessage `json:"only_last_per_room"`
-	DefaultPayload  json.RawMessage `json:"default_payload"`
+	endpoint, auth  string
+	eventsOnly      bool // exactly true
+	onlyLastPerRoom bool // exactly true
+	defaultPayload  json.RawMessage
 }
 
 var (
@@ -52,20 +57,13 @@ var (
 
 // subscriptionOf checks a device's subscription. None of its errors holds a part of it.
 func (c *Client) subscriptionOf(d push.Device) (subscription, error) {
-	var data deviceData
-	if err := json.Unmarshal(d.Data, &data); err != nil {
-		return subscription{}, errData
+	data, err := readData(d.Data)
+	if err != nil {
+		return subscription{}, err
 	}
-	u, err := url.Parse(data.Endpoint)
-	if err != nil || len(data.Endpoint) > maxEndpoint || u.Scheme != "https" || u.User != nil || u.Host == "" || u.Fragment != "" {
-		return subscription{}, errEndpoint
-	}
-	allowed := c.allowed
-	if len(allowed) == 0 {
-		allowed = knownHosts
-	}
-	if !hostAllowed(u, allowed) {
-		return subscription{}, errEndpoint
+	u, err := c.endpointOf(data.endpoint)
+	if err != nil {
+		return subscription{}, err
 	}
 	point, err := decodeKey(d.Pushkey.Reveal())
 	if err != nil {
@@ -74,14 +72,66 @@ func (c *Client) subscriptionOf(d push.Device) (subscription, error) {
 	if _, err := ecdh.P256().NewPublicKey(point); err != nil {
 		return subscription{}, errKeys
 	}
-	secret, err := decodeKey(data.Auth)
-	if err != nil || len(secret) != 16 {
+	secret, err := decodeKey(data.auth)
+	if err != nil || len(secret) != authLength {
 		return subscription{}, errKeys
 	}
 	return subscription{
 		endpoint: u, known: hostAllowed(u, knownHosts), options: data,
 		p256dh: base64.RawURLEncoding.EncodeToString(point), auth: base64.RawURLEncoding.EncodeToString(secret),
 	}, nil
+}
+
+func readData(raw push.Object) (deviceData, error) {
+	var all object
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return deviceData{}, errData
+	}
+	endpoint, hasEndpoint := all.str("endpoint")
+	auth, hasAuth := all.str("auth")
+	if !hasEndpoint || !hasAuth {
+		return deviceData{}, errData
+	}
+	return deviceData{
+		endpoint: endpoint, auth: auth,
+		eventsOnly: isTrue(all["events_only"]), onlyLastPerRoom: isTrue(all["only_last_per_room"]), defaultPayload: all["default_payload"],
+	}, nil
+}
+
+// endpointOf judges a stranger's URL before anything is resolved or dialled, and returns it with its host as an origin
+// spells it: in small letters, without a final dot and without the default port. Push services compare the VAPID token's
+// audience with their own spelling (RFC 8292 2).
+func (c *Client) endpointOf(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || len(text) > maxEndpoint || u.Scheme != "https" || u.User != nil || u.Hostname() == "" || strings.ContainsRune(text, '#') {
+		return nil, errEndpoint
+	}
+	allowed := c.allowed
+	if len(allowed) == 0 {
+		allowed = knownHosts
+	}
+	if !hostAllowed(u, allowed) {
+		return nil, errEndpoint
+	}
+	host, port := hostOf(u)
+	switch {
+	case port != httpsPort:
+		u.Host = net.JoinHostPort(host, port)
+	case strings.Contains(host, ":"):
+		u.Host = "[" + host + "]"
+	default:
+		u.Host = host
+	}
+	return u, nil
+}
+
+// hostOf returns host and port in the spelling that is compared.
+func hostOf(u *url.URL) (host, port string) {
+	host, port = strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
+	if port == "" {
+		port = httpsPort
+	}
+	return host, port
 }
 
 // decodeKey accepts the four Base64 spellings that clients use.
@@ -95,12 +145,9 @@ func decodeKey(s string) ([]byte, error) {
 
 // hostAllowed matches host and port against names, *.suffix globs and *. Without a port in the entry only 443 fits.
 func hostAllowed(u *url.URL, allowed []string) bool {
-	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
-	if port == "" {
-		port = "443"
-	}
+	host, port := hostOf(u)
 	for _, entry := range allowed {
-		name, want := strings.ToLower(entry), "443"
+		name, want := strings.ToLower(entry), httpsPort
 		if h, p, err := net.SplitHostPort(name); err == nil {
 			name, want = h, p
 		}

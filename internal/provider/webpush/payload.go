@@ -26,34 +26,49 @@ const (
 // object is one JSON object whose members stay as they were sent.
 type object map[string]json.RawMessage
 
-// payloadOf builds the JSON that the service worker receives. ok is false when even the barest form is too large.
+// payloadOf builds the JSON that the service worker receives, nil when the notification has nothing for it: a push that
+// shows nothing makes browsers show a warning of their own. ok is false when even the barest form is too large.
 func payloadOf(n push.Notification, defaults json.RawMessage) (body []byte, ok bool) {
 	out := object{}
 	if n.Sealed != nil {
 		out.sealed(n)
 		return fit(out)
 	}
-	// A default_payload that is not an object is ignored; a JSON null leaves an empty map behind.
-	if err := json.Unmarshal(defaults, &out); err != nil || out == nil {
-		out = object{}
-	}
-	e := n.Event
-	out.text("room_id", e.RoomID)
-	out.text("room_name", e.RoomName)
-	out.text("room_alias", e.RoomAlias)
-	out.text("membership", e.Membership)
-	out.text("event_id", e.ID)
-	out.text("sender", e.Sender)
-	out.text("sender_display_name", e.SenderDisplayName)
-	out.text("type", e.Type)
-	if e.UserIsTarget {
-		out["user_is_target"] = json.RawMessage("true")
+	if n.Event != nil {
+		out.event(n.Event)
 	}
 	out.counts(n.Counts)
-	if content := contentOf(e.Content); content != nil {
-		out["content"] = content
+	if len(out) == 0 {
+		return nil, true
+	}
+	// A default_payload that is not an object is ignored, and gives way to the event.
+	var base object
+	if json.Unmarshal(defaults, &base) == nil {
+		for name, value := range base {
+			if _, taken := out[name]; !taken {
+				out[name] = value
+			}
+		}
 	}
 	return fit(out)
+}
+
+// event sets what an event has; empty members are left out, as Sygnal leaves them out.
+func (o object) event(e *push.Event) {
+	o.text("room_id", e.RoomID)
+	o.text("room_name", e.RoomName)
+	o.text("room_alias", e.RoomAlias)
+	o.text("membership", e.Membership)
+	o.text("event_id", e.ID)
+	o.text("sender", e.Sender)
+	o.text("sender_display_name", e.SenderDisplayName)
+	o.text("type", e.Type)
+	if e.UserIsTarget {
+		o["user_is_target"] = json.RawMessage("true")
+	}
+	if content := contentOf(e.Content); content != nil {
+		o["content"] = content
+	}
 }
 
 func (o object) sealed(n push.Notification) {
@@ -80,10 +95,11 @@ func (o object) text(name string, t push.Text) {
 	}
 }
 
-// contentOf copies the event's content without what a notification cannot show. Content that is no object is left out.
+// contentOf copies the event's content without what a notification cannot show. Content that is no object, or an empty
+// one, is left out.
 func contentOf(raw push.Object) json.RawMessage {
 	var content object
-	if len(raw) == 0 || json.Unmarshal(raw, &content) != nil || content == nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &content) != nil || len(content) == 0 {
 		return nil
 	}
 	delete(content, "formatted_body")

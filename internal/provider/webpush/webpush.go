@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	sdk "github.com/SherClockHolmes/webpush-go"
@@ -44,6 +46,9 @@ type Client struct {
 	public   string
 	private  string
 	topicKey []byte
+
+	accepted atomic.Bool // a known push service has taken a message signed with this key
+	closed   atomic.Bool
 }
 
 // New returns a client for one app. It opens nothing.
@@ -84,6 +89,9 @@ func encodeKey(key *ecdsa.PrivateKey) (private, public string, err error) {
 
 // Send makes one attempt. See provider.Provider.
 func (c *Client) Send(ctx context.Context, n push.Notification, _ push.Hash) (push.Outcome, error) {
+	if c.closed.Load() {
+		return push.Outcome{Reason: reasonClosed}, nil
+	}
 	sub, err := c.subscriptionOf(n.Device)
 	if err != nil {
 		reason := reasonBadData
@@ -92,15 +100,18 @@ func (c *Client) Send(ctx context.Context, n push.Notification, _ push.Hash) (pu
 		}
 		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reason, Err: err}
 	}
-	if n.BadgeOnly() && isTrue(sub.options.EventsOnly) {
+	if n.BadgeOnly() && sub.options.eventsOnly {
 		return push.Outcome{Verdict: push.Delivered, Reason: reasonNothing}, nil
 	}
 	if !c.counts {
 		n.Counts = push.Counts{}
 	}
-	body, ok := payloadOf(n, sub.options.DefaultPayload)
-	if !ok {
+	body, ok := payloadOf(n, sub.options.defaultPayload)
+	switch {
+	case !ok:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonTooLarge}
+	case body == nil:
+		return push.Outcome{Verdict: push.Delivered, Reason: reasonNothing}, nil
 	}
 	return c.post(ctx, n, sub, body)
 }
@@ -113,7 +124,7 @@ func (c *Client) post(ctx context.Context, n push.Notification, sub subscription
 	if n.Priority == push.Low {
 		o.Urgency = sdk.UrgencyLow
 	}
-	if n.Event != nil && !n.Event.RoomID.Empty() && isTrue(sub.options.OnlyLastPerRoom) {
+	if n.Event != nil && !n.Event.RoomID.Empty() && sub.options.onlyLastPerRoom {
 		o.Topic = topicOf(c.topicKey, n.Event.RoomID.Reveal())
 	}
 	res, err := sdk.SendNotificationWithContext(ctx, body, &sdk.Subscription{
@@ -130,7 +141,17 @@ func (c *Client) post(ctx context.Context, n push.Notification, sub subscription
 		_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
 		_ = res.Body.Close()
 	}()
-	return classify(res.StatusCode, res.Header.Get("Retry-After"), sub.known, c.now())
+	return c.weigh(res, sub)
+}
+
+// weigh classifies an answer. A 401 speaks about our credentials only until a known service has accepted them: after that
+// it must be about the subscription, which anybody can register for another site's key (Mozilla answers 401 to those).
+func (c *Client) weigh(res *http.Response, sub subscription) (push.Outcome, error) {
+	out, err := classify(res.StatusCode, res.Header.Get("Retry-After"), sub.known && !c.accepted.Load(), c.now())
+	if err == nil && out.Verdict == push.Delivered && sub.known {
+		c.accepted.Store(true)
+	}
+	return out, err
 }
 
 // recordSize is the whole body's size for a payload, rounded up to hide its length.
@@ -142,8 +163,9 @@ func recordSize(payload int) uint32 {
 // Warm does nothing: there is no connection to open before an endpoint is known.
 func (c *Client) Warm(context.Context) error { return nil }
 
-// Close drops idle connections.
+// Close drops idle connections. What is under way ends by itself; nothing new is sent.
 func (c *Client) Close() error {
+	c.closed.Store(true)
 	if h, ok := c.http.(interface{ CloseIdleConnections() }); ok {
 		h.CloseIdleConnections()
 	}
