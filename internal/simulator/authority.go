@@ -50,7 +50,7 @@ func newAuthority(names []string) (*authority, error) {
 	a := &authority{servers: servers, clients: clients, bad: map[Certificate]*tls.Certificate{}}
 	names = append([]string{"localhost", "127.0.0.1", "::1"}, names...)
 	now := time.Now()
-	for kind, make := range map[Certificate]func() (tls.Certificate, error){
+	for kind, issue := range map[Certificate]func() (tls.Certificate, error){
 		"":                 func() (tls.Certificate, error) { return servers.server(names, now.Add(certificateLife)) },
 		CertificateExpired: func() (tls.Certificate, error) { return servers.server(names, now.Add(-time.Hour)) },
 		CertificateWrongName: func() (tls.Certificate, error) {
@@ -58,7 +58,7 @@ func newAuthority(names []string) (*authority, error) {
 		},
 		CertificateWrongCA: func() (tls.Certificate, error) { return stranger.server(names, now.Add(certificateLife)) },
 	} {
-		cert, err := make()
+		cert, err := issue()
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func (c *Client) CAPEM(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return io.ReadAll(resp.Body)
 }
 
@@ -112,7 +112,7 @@ func (c *Client) Receipts(ctx context.Context, since uint64, follow bool, each f
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	d := json.NewDecoder(bufio.NewReader(resp.Body))
 	for {
 		var r Receipt
@@ -163,7 +163,7 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		return nil, fmt.Errorf("control %s: %s: %s", path, resp.Status, strings.TrimSpace(string(text)))
 	}
@@ -175,7 +175,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if out == nil {
 		_, err := io.Copy(io.Discard, resp.Body)
 		return err

@@ -30,7 +30,7 @@ type conn struct {
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.svc.drop(c)
-	defer c.gate.Close()
+	defer func() { _ = c.gate.Close() }()
 	tc := tls.Server(c.gate, c.svc.tlsConfig())
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()

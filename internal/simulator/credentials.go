@@ -108,10 +108,10 @@ func (c *credentialSet) write(dir string) (Credentials, error) {
 func (s *Simulator) makeCredentials(o CredentialOptions) (*credentialSet, error) {
 	set := &credentialSet{Files: map[string][]byte{}}
 	set.add(&set.Credentials.CAFile, "ca.pem", s.CAPEM())
-	for _, make := range []func(*credentialSet, CredentialOptions) error{
+	for _, add := range []func(*credentialSet, CredentialOptions) error{
 		s.makeAPNsKey, s.makeAPNsCertificate, s.makeServiceAccount, s.makeVAPIDKey,
 	} {
-		if err := make(set, o); err != nil {
+		if err := add(set, o); err != nil {
 			return nil, err
 		}
 	}

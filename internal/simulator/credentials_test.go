@@ -93,11 +93,12 @@ func TestSDKs_apns2(t *testing.T) {
 		"certificate": apns2.NewClient(cert),
 	} {
 		client.Host = r.APNsURL()
-		transport := client.HTTPClient.Transport.(*http2.Transport)
-		if transport.TLSClientConfig == nil {
-			transport.TLSClientConfig = &tls.Config{}
+		transport := client.HTTPClient.Transport.(*http2.Transport) //nolint:staticcheck // the library's own choice
+		cfg := r.clientTLS()
+		if old := transport.TLSClientConfig; old != nil { //nolint:staticcheck // as above
+			cfg.Certificates = old.Certificates
 		}
-		transport.TLSClientConfig.RootCAs = r.clientTLS().RootCAs
+		transport.TLSClientConfig = cfg //nolint:staticcheck // as above
 		n := &apns2.Notification{DeviceToken: testToken, Topic: c.APNsTopic, PushType: apns2.PushTypeAlert, ApnsID: testID, CollapseID: "c", Payload: []byte(testPayload)}
 		resp, err := client.Push(n)
 		require.NoError(t, err, name)

@@ -31,8 +31,8 @@ func (r *rig) apnsStats() ServiceStats { return r.Stats().Services[APNs] }
 
 // sender is Go's own pool of connections: it resends what was provably not processed.
 func (r *rig) sender() *http.Client {
-	transport := &http2.Transport{TLSClientConfig: r.clientTLS()}
-	r.t.Cleanup(transport.CloseIdleConnections)
+	transport := &http2.Transport{TLSClientConfig: r.clientTLS()} //nolint:staticcheck // the transport that providers use
+	r.t.Cleanup(transport.CloseIdleConnections)                   //nolint:staticcheck // as above
 	return &http.Client{Transport: transport}
 }
 

@@ -41,9 +41,8 @@ func (m *fcmMessage) read(schema *shape) error {
 }
 
 func (m *fcmMessage) value(s *shape) error {
-	switch m.scan.Kind() {
-	case jsonscan.Null, jsonscan.Invalid: // proto3: the field is not set; or no JSON at all
-		return m.scan.Skip()
+	if kind := m.scan.Kind(); kind == jsonscan.Null || kind == jsonscan.Invalid {
+		return m.scan.Skip() // proto3: the field is not set; or no JSON at all
 	}
 	switch s.form {
 	case formObject:
@@ -71,8 +70,9 @@ func (m *fcmMessage) value(s *shape) error {
 		return err
 	case formInt32, formNumber:
 		return m.number(s)
+	default:
+		return m.text(s)
 	}
-	return m.text(s)
 }
 
 func (s *shape) invalid(kind string) error {
@@ -168,6 +168,7 @@ func (m *fcmMessage) text(s *shape) error {
 		if _, err := time.Parse(time.RFC3339Nano, v); err != nil {
 			return s.invalid("type.googleapis.com/google.protobuf.Timestamp")
 		}
+	default:
 	}
 	m.take(s.place, v)
 	return nil
@@ -188,6 +189,7 @@ func (m *fcmMessage) take(p place, v string) {
 	case atVisible:
 		m.visible = true
 		m.size += len(v)
+	default: // nothing that a receipt tells
 	}
 }
 

@@ -116,41 +116,41 @@ func (r *http1Reply) flush() {}
 
 // deliver waits for the answer and writes it; false ends the connection. Meanwhile it listens for a caller that goes.
 func (r *http1Reply) deliver(tc *tls.Conn, br *bufio.Reader) bool {
-	gone := make(chan error, 1)
+	var gone error
+	heard := make(chan struct{})
 	go func() {
-		_, err := br.Peek(1)
-		gone <- err
+		_, gone = br.Peek(1)
+		close(heard)
 	}()
-	var left error
-	heard := false
 	select {
 	case <-r.done:
-	case left = <-gone:
-		heard = true
-		if left == nil { // the next request is there already
+	case <-heard:
+		if gone == nil { // the next request is there already
 			select {
 			case <-r.done:
 			case <-r.conn.gate.done:
 			}
 		}
 	}
+	if wire := r.settle(); len(wire) > 0 {
+		if _, err := tc.Write(wire); err == nil && !r.last {
+			<-heard
+			return gone == nil
+		}
+	}
+	_ = tc.Close()
+	<-heard
+	return false
+}
+
+// settle takes the answer. Without one, the exchange ended by the caller's leaving or by ours.
+func (r *http1Reply) settle() []byte {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.state == h2.Open {
 		if r.state = h2.Cancelled; r.conn.aborted.Load() {
 			r.state = h2.Abandoned
 		}
 	}
-	wire := r.wire
-	r.mu.Unlock()
-	if len(wire) > 0 && left == nil {
-		_, left = tc.Write(wire)
-	}
-	if left != nil || r.last || len(wire) == 0 {
-		_ = tc.Close()
-		if !heard {
-			<-gone
-		}
-		return false
-	}
-	return heard || <-gone == nil
+	return r.wire
 }

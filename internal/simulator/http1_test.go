@@ -31,12 +31,6 @@ func (r *rig) dial1(url string) *line1 {
 	return &line1{r.t, r, tc, bufio.NewReader(tc)}
 }
 
-func (l *line1) write(text string) {
-	l.t.Helper()
-	_, err := io.WriteString(l.tc, text)
-	require.NoError(l.t, err)
-}
-
 // message is a good request for FCM.
 func (l *line1) message(bearer string) *http.Request {
 	return l.r.request("POST", l.r.FCMURL()+"/v1/projects/pushgate-sim/messages:send", fcmMessage1,

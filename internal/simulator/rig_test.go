@@ -64,7 +64,7 @@ func (r *rig) dial(url string, certs ...tls.Certificate) *line {
 	cfg.Certificates = certs
 	tc, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), cfg)
 	require.NoError(r.t, err)
-	cc, err := new(http2.Transport).NewClientConn(tc)
+	cc, err := new(http2.Transport).NewClientConn(tc) //nolint:staticcheck // it shows settings and sends PINGs, net/http does neither
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { _ = cc.Close() })
 	return &line{cc, r, tc}

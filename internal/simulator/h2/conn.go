@@ -224,6 +224,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) error {
 				st.window += int64(s.Val) - c.peerWindow
 			}
 			c.peerWindow = int64(s.Val)
+		default: // the others bind nothing that we do
 		}
 		return nil
 	})

@@ -28,7 +28,7 @@ func TestServe_GoClientRoundTrips(t *testing.T) {
 			st.Respond(Response{Status: 204, Header: header}, func(State) {})
 		}
 	})
-	cc, err := new(http2.Transport).NewClientConn(r.nc)
+	cc, err := new(http2.Transport).NewClientConn(r.nc) //nolint:staticcheck // net/http would pool it
 	require.NoError(t, err)
 	defer cc.Close()
 	client := &http.Client{Transport: cc}

@@ -198,8 +198,9 @@ func (s *Scanner) Skip() error {
 		return err
 	case Null:
 		return s.word("null")
+	default:
+		return s.fail("expected a value")
 	}
-	return s.fail("expected a value")
 }
 
 func (s *Scanner) skipObject() error {
