@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/pushgate/pushgate/internal/config"
 	"github.com/pushgate/pushgate/internal/store"
 	"github.com/pushgate/pushgate/internal/store/keyring"
+	"github.com/pushgate/pushgate/internal/store/postgres"
 	"github.com/pushgate/pushgate/internal/store/sqlite"
 )
 
@@ -22,5 +22,13 @@ func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (store.S
 		}
 		return s, nil
 	}
-	return nil, errors.New("postgres: not built yet")
+	dsn, err := c.Storage.DSN()
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	s, err := postgres.Open(ctx, postgres.Options{URL: dsn, Keys: keys, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	return s, nil
 }
