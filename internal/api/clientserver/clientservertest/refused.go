@@ -11,8 +11,8 @@ import (
 // refused is a body and its error. text must be part of the error's text.
 type refused struct{ body, code, text string }
 
-// refusedCases are the 400s of section 1.4. Each runs while Alice and Bob have the pusher that it is about: a refused
-// request changes nothing, evicts nobody and deletes nothing.
+// refusedCases are the 400s of section 1.4. They run while Alice and Bob have the pusher that they are about: a refused
+// request changes nothing, evicts nobody and deletes nothing, so one store does for all.
 func refusedCases() []suiteCase {
 	url := func(u string) string { return Body("data", `{"url":`+u+`}`) }
 	table := map[string]refused{
@@ -82,15 +82,16 @@ func refusedCases() []suiteCase {
 		"1.3 pushkey of 257 two-byte letters": {Body("pushkey", `"`+strings.Repeat("ö", 257)+`"`), "M_INVALID_PARAM", "512 bytes"},
 		"1.3 app_id of 65 characters":         {Body("app_id", `"`+strings.Repeat("x", 65)+`"`), "M_INVALID_PARAM", "app_id"},
 	}
-	var cases []suiteCase
-	for name, c := range table {
-		cases = append(cases, suiteCase{name, func(t *testing.T, s *Server) {
-			s.MustSet(Bob, Body())
-			s.MustSet(Alice, Body("append", "true", "lang", `"fr"`))
-			text := s.Refuses(Alice, c.body, http.StatusBadRequest, c.code)
-			require.Contains(t, text, c.text)
-			require.Len(t, s.Pushers(Bob), 1, "1.5: nobody is evicted before everything is checked")
-		}})
-	}
-	return cases
+	return []suiteCase{{"refused", func(t *testing.T, s *Server) {
+		s.MustSet(Bob, Body())
+		s.MustSet(Alice, Body("append", "true", "lang", `"fr"`))
+		for name, c := range table {
+			t.Run(name, func(t *testing.T) {
+				s := s.in(t)
+				text := s.Refuses(Alice, c.body, http.StatusBadRequest, c.code)
+				require.Contains(t, text, c.text)
+				require.Len(t, s.Pushers(Bob), 1, "1.5: nobody is evicted before everything is checked")
+			})
+		}
+	}}}
 }

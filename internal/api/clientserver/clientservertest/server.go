@@ -41,7 +41,13 @@ type Server struct {
 // NewServer mounts the API over a store. change may be nil.
 func NewServer(t testing.TB, store pusher.Store, change func(*clientserver.Options, *api.Options)) *Server {
 	t.Helper()
-	s := &Server{t: t, Judge: apitest.NewJudge(t, wire.GetSpec), Log: &bytes.Buffer{}}
+	return newServer(t, apitest.NewJudge(t, wire.GetSpec), store, change)
+}
+
+// newServer is NewServer with a judge, which takes a while to make.
+func newServer(t testing.TB, judge *apitest.Judge, store pusher.Store, change func(*clientserver.Options, *api.Options)) *Server {
+	t.Helper()
+	s := &Server{t: t, Judge: judge, Log: &bytes.Buffer{}}
 	o := clientserver.Options{
 		Registry: pusher.New(pusher.Options{Store: store, Location: time.UTC}),
 		Authenticator: bearertest.People{
@@ -62,6 +68,13 @@ func NewServer(t testing.TB, store pusher.Store, change func(*clientserver.Optio
 		require.NoError(t, s.Engine.Mount(a))
 	}
 	return s
+}
+
+// in returns the same server for a subtest.
+func (s *Server) in(t testing.TB) *Server {
+	other := *s
+	other.t = t
+	return &other
 }
 
 // Request returns a request with a token, none when it is empty.
