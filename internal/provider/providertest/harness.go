@@ -48,6 +48,9 @@ type Harness struct {
 	// Script makes the service answer the next request for this pushkey with a, and the ones after it with success. It
 	// returns false when the service has no such answer: the case is skipped.
 	Script func(t *testing.T, key push.Pushkey, a Answer) bool
+	// Strangers says that each device brings its own service (Web Push): there is nothing to warm, and one service that is
+	// down says nothing about the others, so it must not feed the app's breaker.
+	Strangers bool
 	// Requests returns how many requests for this pushkey have reached the service, whatever became of them.
 	Requests func(key push.Pushkey) int
 }

@@ -77,7 +77,7 @@ func (c *Client) subscriptionOf(d push.Device) (subscription, error) {
 		return subscription{}, errKeys
 	}
 	return subscription{
-		endpoint: u, known: hostAllowed(u, knownHosts), options: data,
+		endpoint: u, known: hostAllowed(u, c.known), options: data,
 		p256dh: base64.RawURLEncoding.EncodeToString(point), auth: base64.RawURLEncoding.EncodeToString(secret),
 	}, nil
 }

@@ -42,6 +42,7 @@ type Client struct {
 	now      func() time.Time
 	ttl      int
 	allowed  []string
+	known    []string // whose word about our credentials counts
 	contact  string
 	public   string
 	private  string
@@ -69,7 +70,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	}
 	topicKey := sha256.Sum256([]byte("pushgate web push topic " + private))
 	return &Client{
-		http: o.HTTP, counts: o.SendBadgeCounts, now: o.Now, ttl: int(cfg.TTL / time.Second), allowed: cfg.AllowedHosts,
+		http: o.HTTP, counts: o.SendBadgeCounts, now: o.Now, ttl: int(cfg.TTL / time.Second), allowed: cfg.AllowedHosts, known: knownHosts,
 		contact: strings.TrimPrefix(cfg.Contact, "mailto:"), private: private, public: public, topicKey: topicKey[:],
 	}, nil
 }
