@@ -52,6 +52,9 @@ lint: ## Run golangci-lint at the pinned version (installed into bin/)
 vuln: ## Check dependencies against the Go vulnerability database (needs network)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
+bench: ## Measure CPU per notification against a bare sender in the same run (ratios)
+	$(GO) run ./internal/bench
+
 e2e: ## Run the whole-process tests only
 	$(GO) test -count=1 -timeout 15m -v ./internal/e2e/...
 

@@ -15,7 +15,7 @@ type outside struct {
 }
 
 var outsideRules = []outside{
-	{"github.com/gin-gonic/gin", []string{"internal/api", "gen"}, "only the edge knows the web framework"},
+	{"github.com/gin-gonic/gin", []string{"internal/api", "gen", "internal/bench"}, "only the edge knows the web framework"},
 	{"github.com/getkin/kin-openapi", []string{"internal/api", "gen"}, "only the edge checks the contract"},
 	{"database/sql", []string{"internal/store"}, "SQL lives in the store"},
 	{"github.com/jackc/pgx", []string{"internal/store"}, "SQL lives in the store"},
