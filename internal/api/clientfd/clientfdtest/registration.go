@@ -148,7 +148,7 @@ func refusedCases() []suiteCase {
 		before := []string{s.List(Erika), s.List(Max)}
 		for name, c := range table {
 			t.Run(name, func(t *testing.T) {
-				s := s.in(t)
+				s := s.In(t)
 				text := s.Refuses(s.Set(Erika, c.body), http.StatusBadRequest, s.Dialect.code(c.code, c.erezept))
 				if s.Dialect.Erezept && c.erezept == malformed {
 					c.text = "Ungültiger http-Request" // A430, A431

@@ -87,7 +87,7 @@ func refusedCases() []suiteCase {
 		s.MustSet(Alice, Body("append", "true", "lang", `"fr"`))
 		for name, c := range table {
 			t.Run(name, func(t *testing.T) {
-				s := s.in(t)
+				s := s.In(t)
 				text := s.Refuses(Alice, c.body, http.StatusBadRequest, c.code)
 				require.Contains(t, text, c.text)
 				require.Len(t, s.Pushers(Bob), 1, "1.5: nobody is evicted before everything is checked")

@@ -70,8 +70,8 @@ func newServer(t testing.TB, judge *apitest.Judge, store pusher.Store, change fu
 	return s
 }
 
-// in returns the same server for a subtest.
-func (s *Server) in(t testing.TB) *Server {
+// In returns the same server for a subtest.
+func (s *Server) In(t testing.TB) *Server {
 	other := *s
 	other.t = t
 	return &other
