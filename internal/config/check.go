@@ -10,6 +10,7 @@ import (
 
 	"github.com/pushgate/pushgate/internal/config/strict"
 	"github.com/pushgate/pushgate/internal/gateway"
+	"github.com/pushgate/pushgate/internal/mtls"
 )
 
 // maxAppID is the contract's limit for app_id, in characters.
@@ -30,8 +31,9 @@ func (c *Config) check(built []Role, p *strict.Problems) {
 	for i, s := range c.Senders {
 		s.Check(p.Under(fmt.Sprintf("senders[%d]", i)))
 	}
-	checkBasePaths(c.ClientServer.BasePaths, p.Under("clientserver"))
+	c.ClientServer.Check(p.Under("clientserver"))
 	c.Fachdienst.Check(p.Under("fachdienst"))
+	mtls.ClientConfig(c.Fachdienst.GatewayClient).Check(p.Under("fachdienst.gateway_client"))
 	c.Limits.Check(p.Under("limits"))
 	if c.Has(RoleClientServer) || c.Has(RoleFachdienst) {
 		c.Auth.Check(p.Under("auth"))
@@ -148,10 +150,10 @@ func (c *Config) checkExposure(report func(path, problem string)) {
 }
 
 func (l Log) check(report func(path, problem string)) {
-	if !oneOf(l.Level, "debug", "info", "warn", "error") {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
 		report("level", "must be debug, info, warn or error")
 	}
-	if !oneOf(l.Format, "json", "text") {
+	if !slices.Contains([]string{"json", "text"}, l.Format) {
 		report("format", "must be json or text")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pushgate/pushgate/internal/provider/apns"
 	"github.com/pushgate/pushgate/internal/provider/fcm"
 	"github.com/pushgate/pushgate/internal/provider/webpush"
+	"github.com/pushgate/pushgate/internal/pusher"
 )
 
 // Role is one of the three services that a process can be, alone or together.
@@ -35,9 +36,9 @@ type Config struct {
 	// Senders say which verified caller may push to which apps. Empty: every verified caller to all.
 	Senders []gateway.Sender `yaml:"senders"`
 	// Limits bound the client APIs.
-	Limits       auth.LimitsConfig `yaml:"limits"`
-	ClientServer ClientServer      `yaml:"clientserver"`
-	Fachdienst   Fachdienst        `yaml:"fachdienst"`
+	Limits       auth.LimitsConfig         `yaml:"limits"`
+	ClientServer pusher.ClientServerConfig `yaml:"clientserver"`
+	Fachdienst   pusher.FachdienstConfig   `yaml:"fachdienst"`
 	// Auth says whose bearer tokens the client APIs believe.
 	Auth   auth.Config   `yaml:"auth"`
 	Egress egress.Config `yaml:"egress"`
@@ -73,11 +74,6 @@ type App struct {
 	WebPush *webpush.Config `yaml:"webpush"`
 }
 
-// ClientServer is the role of that name.
-type ClientServer struct {
-	BasePaths []string `yaml:"base_paths"`
-}
-
 // Log says what is written to standard error.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
@@ -96,8 +92,8 @@ func Default() Config {
 		SendBadgeCounts: true,
 
 		Limits:       auth.DefaultLimitsConfig(),
-		ClientServer: ClientServer{BasePaths: []string{"/_matrix/client/v3", "/_matrix/client/r0", "/_matrix/client/v1"}},
-		Fachdienst:   defaultFachdienst(),
+		ClientServer: pusher.DefaultClientServerConfig(),
+		Fachdienst:   pusher.DefaultFachdienstConfig(),
 		Auth:         auth.DefaultConfig(),
 		Egress:       egress.DefaultConfig(),
 		Log:          Log{Level: "info", Format: "json"},

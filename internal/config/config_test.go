@@ -295,11 +295,14 @@ func TestConfig_EveryKeyIsReadable(t *testing.T) {
 	seen := map[reflect.Type]bool{}
 	var visit func(reflect.Type, string)
 	visit = func(typ reflect.Type, path string) {
+		if reflect.PointerTo(typ).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()) {
+			return
+		}
 		switch typ.Kind() {
 		case reflect.Pointer, reflect.Slice, reflect.Map:
 			visit(typ.Elem(), path)
 		case reflect.Struct:
-			if seen[typ] || reflect.PointerTo(typ).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()) {
+			if seen[typ] {
 				return
 			}
 			seen[typ] = true

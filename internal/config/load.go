@@ -11,6 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/provider/apns"
 	"github.com/pushgate/pushgate/internal/provider/fcm"
 	"github.com/pushgate/pushgate/internal/provider/webpush"
+	"github.com/pushgate/pushgate/internal/pusher"
 )
 
 // EnvPrefix begins the name of every environment variable that sets a key.
@@ -83,7 +84,7 @@ func sectionDefaults() strict.Defaults {
 	strict.Default(d, fcm.DefaultConfig)
 	strict.Default(d, webpush.DefaultConfig)
 	strict.Default(d, auth.DefaultJWTConfig)
-	strict.Default(d, func() Channel { return Channel{Default: "not_set"} })
+	strict.Default(d, func() pusher.ChannelConfig { return pusher.ChannelConfig{Default: pusher.ChannelNotSet} })
 	return d
 }
 

@@ -35,6 +35,7 @@ func Gematik(text []byte) (Result, error) {
 	}
 	t := target{
 		Roles:   []string{"gateway"},
+		DataDir: dataDir,
 		Listen:  listen{Public: "0.0.0.0:8080", Admin: "127.0.0.1:8081", BehindProxy: true},
 		Gateway: gateway{Gematik: true, UnknownAppID: "fail"}, Badges: true,
 	}
@@ -49,7 +50,10 @@ func Gematik(text []byte) (Result, error) {
 	}
 	pushSection.rest()
 	file.rest()
+	t.overlaps(&notes)
 	notes = append(notes,
+		Note{Key: "receivingAppIds", Text: "an app_id that is not configured fails and is never reported as rejected (unknown_app_id: fail)"},
+		Note{Key: "(retries)", Text: "what a provider cannot take now is queued in data_dir for up to gateway.retention (24 h): the reference loses it, or redelivers it without end"},
 		Note{Key: "(port 8080)", Text: "listen.public answers plain HTTP on all addresses, as the reference does behind its ingress, and behind_mtls_proxy says " +
 			"that the ingress checks the client certificate; to check it here use listen.tls with client_ca_file and require_client_cert"},
 		Note{Key: "(port 8081)", Text: "health and metrics are at /healthz, /readyz and /metrics of listen.admin, on this machine only"})

@@ -45,12 +45,54 @@ func parse(text []byte, notes *[]Note) (*source, error) {
 	return mapping("", doc.Content[0], notes), nil
 }
 
+// maxMerges bounds how many merges one mapping may take in; a mapping that merges itself ends there.
+const maxMerges = 64
+
 func mapping(path string, node *yaml.Node, notes *[]Note) *source {
 	s := &source{path: path, values: map[string]*yaml.Node{}, seen: map[string]bool{}, notes: notes}
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		s.values[node.Content[i].Value] = resolve(node.Content[i+1])
+		name := node.Content[i]
+		if name.Tag == "!!merge" {
+			continue
+		}
+		if _, twice := s.values[name.Value]; twice {
+			s.note(name.Value, "is given twice; the last one counts, as for Sygnal and every other YAML reader in use")
+		}
+		s.values[name.Value] = resolve(node.Content[i+1])
 	}
+	left := maxMerges
+	s.merge(node, &left)
 	return s
+}
+
+// merge adds what merge keys (<<: *anchor) bring; a key of the mapping's own wins, and of several merged ones the first.
+func (s *source) merge(node *yaml.Node, left *int) {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Tag != "!!merge" {
+			continue
+		}
+		from := resolve(node.Content[i+1])
+		list := []*yaml.Node{from}
+		if from.Kind == yaml.SequenceNode {
+			list = from.Content
+		}
+		for _, one := range list {
+			s.adopt(resolve(one), left)
+		}
+	}
+}
+
+func (s *source) adopt(node *yaml.Node, left *int) {
+	if *left--; *left < 0 || node.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name := node.Content[i]
+		if _, have := s.values[name.Value]; !have && name.Tag != "!!merge" {
+			s.values[name.Value] = resolve(node.Content[i+1])
+		}
+	}
+	s.merge(node, left)
 }
 
 // resolve follows an alias to its anchor.

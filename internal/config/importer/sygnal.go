@@ -3,13 +3,25 @@ package importer
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // proxyPasswordFile is the name of the file for a password that Sygnal's proxy URL held inline.
 const proxyPasswordFile = "proxy-password"
+
+// dataDir is where the queue and its key go, beside the configuration.
+const dataDir = "data"
+
+// The admin listener without metrics settings, and where it goes when Sygnal's own port is there.
+const (
+	adminAddress      = "127.0.0.1:8081"
+	otherAdminAddress = "127.0.0.1:8082"
+	adminPort         = 8081
+)
 
 // sygnalTTL is how long Sygnal asks a Web Push service to keep a message when the file does not say.
 const sygnalTTL = 900
@@ -22,7 +34,7 @@ func Sygnal(text []byte) (Result, error) {
 		return Result{}, err
 	}
 	res := Result{Files: map[string]string{}}
-	t := target{Roles: []string{"gateway"}, Gateway: gateway{Matrix: true, UnknownAppID: "fail"}, Badges: true}
+	t := target{Roles: []string{"gateway"}, DataDir: dataDir, Gateway: gateway{Matrix: true, UnknownAppID: "fail"}, Badges: true}
 	t.Listen = sygnalListen(file)
 	t.Log = sygnalLog(file.sub("log"), &t.Listen)
 	sygnalMetrics(file.sub("metrics"), &t.Listen)
@@ -30,8 +42,10 @@ func Sygnal(text []byte) (Result, error) {
 	file.dropped("Sygnal itself ignores it; pushgate keeps its queue in data_dir or PostgreSQL (storage.url)", "db", "database")
 	sygnalApps(file.sub("apps"), &t)
 	file.rest()
-	notes = append(notes, Note{Key: "apps", Text: "an app_id that is not configured fails and is never reported as rejected (unknown_app_id: fail); " +
-		"Sygnal rejects it, which deletes the pusher. unknown_app_id: reject restores that"})
+	t.overlaps(&notes)
+	notes = append(notes, Note{Key: "(files)", Text: "relative paths are relative to this file, Sygnal's are relative to its working directory; the queue and its key live in data_dir"},
+		Note{Key: "apps", Text: "an app_id that is not configured fails and is never reported as rejected (unknown_app_id: fail); " +
+			"Sygnal rejects it, which deletes the pusher. unknown_app_id: reject restores that"})
 	res.Notes = notes
 	res.YAML, err = t.write("Converted from a Sygnal configuration. An unknown app_id no longer deletes pushers (unknown_app_id).")
 	return res, err
@@ -46,13 +60,25 @@ func sygnalListen(file *source) listen {
 	host := "127.0.0.1"
 	if hosts := http.texts("bind_addresses"); len(hosts) > 0 {
 		host = hosts[0]
+		for _, h := range hosts {
+			if everywhere(h) {
+				host = h
+			}
+		}
 		if len(hosts) > 1 {
-			http.note("bind_addresses", "only the first address is used: pushgate has one plain listener; an empty host or 0.0.0.0 listens on all")
+			http.note("bind_addresses", "only %q is used: pushgate has one plain listener; an empty host or 0.0.0.0 listens on all", host)
 		}
 	}
 	http.rest()
-	return listen{Public: net.JoinHostPort(host, strconv.Itoa(port)), Admin: "127.0.0.1:8081"}
+	l := listen{Public: net.JoinHostPort(host, strconv.Itoa(port)), Admin: adminAddress}
+	if port == adminPort {
+		l.Admin = otherAdminAddress
+	}
+	return l
 }
+
+// everywhere reports whether a bind address means all of them.
+func everywhere(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 func sygnalLog(log *source, l *listen) *logTarget {
 	setup := log.sub("setup")
@@ -84,16 +110,20 @@ func sygnalLog(log *source, l *listen) *logTarget {
 
 func sygnalMetrics(metrics *source, l *listen) {
 	p := metrics.sub("prometheus")
-	host, port := p.text("address"), 8000
+	host, port := "127.0.0.1", 8000
+	if p.has("address") {
+		host = p.text("address")
+	}
 	if n, ok := p.number("port"); ok {
 		port = n
 	}
 	if p.flag("enabled", false) {
-		if host == "" {
-			host = "127.0.0.1"
-		}
 		l.Admin = net.JoinHostPort(host, strconv.Itoa(port))
-		p.note("enabled", "metrics are at /metrics of listen.admin (Sygnal serves them on every path), beside /healthz and /readyz; the names differ, see the README's table")
+		p.note("enabled", "metrics are at /metrics of listen.admin (Sygnal serves them on every path), beside /healthz and /readyz; the names differ, see deploy/README.md")
+		if a, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !a.IsLoopback()) {
+			l.AdminRemote = true
+			p.note("address", "is reachable from other machines: admin_allow_remote says that this is meant; the page is read-only and knows no callers")
+		}
 	}
 	p.rest()
 	tracing := metrics.sub("opentracing")
@@ -108,6 +138,7 @@ func sygnalMetrics(metrics *source, l *listen) {
 func sygnalProxy(file *source, files map[string]string) *egress {
 	value := file.text("proxy")
 	if value == "" {
+		file.note("proxy", "is not set: as with Sygnal HTTPS_PROXY and NO_PROXY count for APNs and FCM; Web Push uses egress.proxy only")
 		return nil
 	}
 	u, err := url.Parse(value)
@@ -161,6 +192,11 @@ func sygnalApps(apps *source, t *target) {
 		}
 		if a.APNs == nil && a.FCM == nil && a.WebPush == nil {
 			s.note("type", "the app was left out: its notifications are answered 200, counted as unknown_app and dropped; no pusher is deleted")
+			for _, name := range s.names() {
+				if !s.seen[name] {
+					s.dropped("the app was left out", name)
+				}
+			}
 			continue
 		}
 		if a.WebPush == nil {
@@ -173,6 +209,8 @@ func sygnalApps(apps *source, t *target) {
 		t.Badges = badges[true] > 0
 		if t.Badges {
 			apps.note("*.send_badge_counts", "differs between apps; pushgate has one switch for all, left on so that no badge is lost")
+		} else if slices.ContainsFunc(t.Apps, func(a app) bool { return a.WebPush != nil }) {
+			apps.note("*.send_badge_counts", "is off for all apps, and pushgate's one switch takes the counts of Web Push away too, which Sygnal sends")
 		}
 	}
 }
@@ -181,6 +219,10 @@ func inFlight(s *source) int {
 	n, ok := s.number("inflight_request_limit")
 	if !ok {
 		return 0 // our own default; Sygnal's is 512
+	}
+	if n < 1 {
+		s.note("inflight_request_limit", "must be at least 1 and was left out")
+		return 0
 	}
 	s.note("inflight_request_limit", "becomes max_in_flight; beyond it notifications wait and are queued, Sygnal answers 502")
 	return n
@@ -227,7 +269,7 @@ func sygnalGCM(s *source) *fcm {
 	s.dropped("it belongs to the dead legacy API", "api_key")
 	return &fcm{
 		ProjectID: s.text("project_id"), ServiceAccountFile: s.text("service_account_file"),
-		Options: s.value("fcm_options"), MaxInFlight: inFlight(s),
+		Options: fcmOptions(s), MaxInFlight: inFlight(s),
 	}
 }
 
@@ -249,6 +291,11 @@ func sygnalWebPush(s *source) *webpush {
 	if len(hosts) == 0 {
 		s.note("allowed_endpoints", "is not set: Sygnal posts to any address, pushgate only to the known push services; list others in allowed_hosts")
 	}
+	defer func() {
+		if len(hosts) > 0 && len(w.AllowedHosts) == 0 {
+			s.note("allowed_endpoints", "has no entry left, so only the known push services are allowed; list others in allowed_hosts")
+		}
+	}()
 	for i, h := range hosts {
 		host, ok := hostGlob(h)
 		if !ok {

@@ -5,11 +5,14 @@ import (
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
+
+	core "github.com/pushgate/pushgate/internal/gateway"
 )
 
 // target is the configuration being written. The field order is the order in the file.
 type target struct {
 	Roles   []string   `yaml:"roles,flow"`
+	DataDir string     `yaml:"data_dir"`
 	Listen  listen     `yaml:"listen"`
 	Gateway gateway    `yaml:"gateway"`
 	Badges  bool       `yaml:"send_badge_counts"`
@@ -21,6 +24,7 @@ type target struct {
 type listen struct {
 	Public         string   `yaml:"public"`
 	Admin          string   `yaml:"admin"`
+	AdminRemote    bool     `yaml:"admin_allow_remote,omitempty"`
 	TrustedProxies []string `yaml:"trusted_proxies,flow,omitempty"`
 	BehindProxy    bool     `yaml:"behind_mtls_proxy,omitempty"`
 }
@@ -52,10 +56,10 @@ type apns struct {
 }
 
 type fcm struct {
-	ProjectID          string `yaml:"project_id"`
-	ServiceAccountFile string `yaml:"service_account_file"`
-	Options            any    `yaml:"options,omitempty"`
-	MaxInFlight        int    `yaml:"max_in_flight,omitempty"`
+	ProjectID          string         `yaml:"project_id"`
+	ServiceAccountFile string         `yaml:"service_account_file"`
+	Options            map[string]any `yaml:"options,omitempty"`
+	MaxInFlight        int            `yaml:"max_in_flight,omitempty"`
 }
 
 type webpush struct {
@@ -73,6 +77,18 @@ type egress struct {
 
 type logTarget struct {
 	Level string `yaml:"level"`
+}
+
+// overlaps says which app_ids the gateway cannot tell apart.
+func (t target) overlaps(notes *[]Note) {
+	patterns := make([]string, len(t.Apps))
+	for i, a := range t.Apps {
+		patterns[i] = a.AppID
+	}
+	core.CheckPatterns(patterns, func(path, problem string) {
+		*notes = append(*notes, Note{Key: "apps" + path, Text: problem +
+			"; pushgate refuses to start with such a pair instead of guessing (Sygnal rejects every such app_id, which deletes the pusher): keep one, or narrow them"})
+	})
 }
 
 // write renders the file under a heading.
