@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/pushgate/pushgate/internal/config"
 	"github.com/pushgate/pushgate/internal/config/importer"
 )
 
@@ -41,17 +44,45 @@ func writeImport(env Env, fs *flag.FlagSet, out string, res importer.Result) err
 		if len(res.Files) > 0 {
 			return errors.New("the file holds a secret that belongs into a file of its own: name the configuration with -o and it is written beside it")
 		}
+		checkImport(env, res.YAML, ".")
 		return nil
 	}
+	files := map[string][]byte{out: res.YAML}
 	for name, secret := range res.Files {
-		if err := writeNew(filepath.Join(filepath.Dir(out), name), []byte(secret+"\n")); err != nil {
-			return err
-		}
+		files[filepath.Join(filepath.Dir(out), name)] = []byte(secret + "\n")
 	}
-	if err := writeNew(out, res.YAML); err != nil {
+	if err := writeAll(files); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "\nwrote %s; next: pushgate config check %s (imported from %s)\n", out, out, fs.Arg(0))
+	_, _ = fmt.Fprintf(env.Stderr, "\nwrote %s, imported from %s\n", out, fs.Arg(0))
+	if checkImport(env, res.YAML, filepath.Dir(out)) {
+		_, _ = fmt.Fprintf(env.Stderr, "it is good; next: pushgate serve --config %s\n", out)
+	}
+	return nil
+}
+
+// checkImport tells what is still missing before the result can serve: mostly keys that are not in their place yet. That
+// is no failure of the import.
+func checkImport(env Env, yaml []byte, dir string) bool {
+	_, err := config.Parse(yaml, dir)
+	if err != nil {
+		_, _ = fmt.Fprintf(env.Stderr, "\nbefore pushgate can serve it (pushgate config check tells again):\n%v\n", err)
+	}
+	return err == nil
+}
+
+// writeAll creates all files or none.
+func writeAll(files map[string][]byte) error {
+	var made []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := writeNew(name, files[name]); err != nil {
+			for _, earlier := range made {
+				_ = os.Remove(earlier)
+			}
+			return err
+		}
+		made = append(made, name)
+	}
 	return nil
 }
 
@@ -62,5 +93,9 @@ func writeNew(file string, text []byte) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(file)
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
 }
