@@ -22,7 +22,7 @@ func NewJudge(t testing.TB, load func() (*openapi3.T, error)) *Judge {
 	t.Helper()
 	doc, err := load()
 	require.NoError(t, err)
-	require.NoError(t, doc.Validate(context.Background()))
+	require.NoError(t, doc.Validate(context.Background(), openapi3.DisableExamplesValidation())) // each contract has a test for those
 	require.True(t, strings.HasPrefix(doc.OpenAPI, "3.1."))
 	return &Judge{doc: doc}
 }
