@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/pushgate/pushgate/internal/config"
 	"github.com/pushgate/pushgate/internal/store"
@@ -14,6 +15,10 @@ import (
 
 // openStore is the one place that knows both engines.
 func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (store.Store, error) {
+	// Also with PostgreSQL: the admin socket lives there.
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data_dir: %w", err)
+	}
 	keys := keyring.Files{Current: c.Storage.EncryptionKeyFile, Old: c.Storage.OldKeyFiles}
 	if c.Storage.SQLite() {
 		s, err := sqlite.Open(ctx, sqlite.Options{DataDir: c.DataDir, Keys: keys, Logger: log})

@@ -1,0 +1,193 @@
+package faults
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pushgate/pushgate/internal/e2e/harness"
+	"github.com/pushgate/pushgate/internal/simulator"
+)
+
+// queued counts what was put into the queue for an app, on all nodes.
+func (x *rig) queued(app string) float64 {
+	x.Helper()
+	sum := 0.0
+	for _, n := range x.nodes {
+		sum += x.sum(n, "pushgate_notifications_total", `app="`+app+`"`, `state="queued"`)
+	}
+	return sum
+}
+
+// refused (F1): APNs is gone. Everything is taken over, the breaker opens, and the others do not notice.
+func (x *rig) refused() {
+	x.start(quick())
+	stop := x.load(x.mixed)
+	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
+	x.until("the open breaker", func() bool {
+		return x.sum(x.node(), "pushgate_app_breaker_state", `app="`+harness.AppIOS+`"`) == 2
+	})
+	x.during(2*time.Second, 10*time.Minute)
+	x.set(simulator.APNs, simulator.Conditions{})
+	x.faultEnds()
+	stop()
+	x.settle()
+	x.verdict()
+	require.Positive(x, x.queued(harness.AppIOS))
+	require.Zero(x, x.queued(harness.AppAndroid), "another provider's outage queues nothing here")
+	require.Zero(x, x.sender.refused, "nobody was turned away")
+}
+
+// slow (F2): FCM takes seconds, then longer than it may. APNs does not notice.
+func (x *rig) slow() {
+	x.start(quick())
+	latency := pick(1500*time.Millisecond, 2*time.Second)
+	x.set(simulator.FCM, simulator.Conditions{Latency: latency})
+	stop := x.load(x.mixed)
+	x.during(2*time.Second, 30*time.Second)
+	x.set(simulator.FCM, simulator.Conditions{Latency: 5 * time.Second}) // over provider_timeout
+	x.during(2*time.Second, 30*time.Second)
+	x.set(simulator.FCM, simulator.Conditions{})
+	x.faultEnds()
+	stop()
+	x.settle()
+	x.verdict()
+	require.Zero(x, x.queued(harness.AppIOS), "another app's slowness queues nothing here")
+	require.Positive(x, x.queued(harness.AppAndroid))
+	require.Zero(x, x.sender.refused)
+}
+
+// unanswered (F3): a request is read and never answered; the phone got it all the same. Its repeat carries the same
+// collapse id, so the phone shows one.
+func (x *rig) unanswered() {
+	x.start(quick())
+	x.script(simulator.APNs, simulator.AnyToken, simulator.Answer{Fault: simulator.FaultHang, Delivered: true, Times: 15})
+	require.Equal(x, 40, x.send(40, to(iosDevice)))
+	x.faultEnds()
+	x.settle()
+	x.verdict()
+	require.LessOrEqual(x, x.result.duplicates, 15)
+	for it, receipts := range x.oracle.arrived {
+		for _, r := range receipts {
+			require.NotEmpty(x, r.CollapseID)
+			require.Equal(x, receipts[0].CollapseID, r.CollapseID, it.event)
+		}
+	}
+}
+
+// throttled (F4): 429 of every shape. Nothing is sent before the time it names.
+func (x *rig) throttled() {
+	x.start(quick("retention: 20s"))
+	const wait = 3 * time.Second
+	seconds, date, absurd, bare := iosDevice(1), iosDevice(2), iosDevice(3), iosDevice(4)
+	x.script(simulator.APNs, seconds.token, simulator.Answer{Reason: "TooManyRequests", RetryAfter: "3"})
+	x.script(simulator.APNs, date.token, simulator.Answer{Reason: "TooManyRequests", RetryAfter: time.Now().Add(wait).UTC().Format(http.TimeFormat)})
+	x.script(simulator.APNs, absurd.token, simulator.Answer{Reason: "TooManyRequests", RetryAfter: "315360000", Times: simulator.Forever})
+	x.script(simulator.APNs, bare.token, simulator.Answer{Reason: "TooManyRequests", Times: 2})
+	require.Equal(x, 10, x.send(10, to(iosDevice)), "one device's limit holds nobody else back")
+	for _, n := range []int{6, 7, 8} {
+		x.script(simulator.FCM, androidDevice(n).token, simulator.Answer{Reason: "QUOTA_EXCEEDED", RetryAfter: "2"})
+	}
+	require.Equal(x, 10, x.send(10, to(androidDevice)))
+	x.faultEnds()
+	for it := range x.sender.promised {
+		if it.token == absurd.token {
+			x.excuse("asked to wait for ten years: expires", it)
+		}
+	}
+	x.settle()
+	x.verdict()
+	for d, least := range map[device]time.Duration{seconds: wait, date: wait - 2*time.Second, androidDevice(6): 2 * time.Second} {
+		receipts := x.oracle.receipts[d.token]
+		require.GreaterOrEqual(x, len(receipts), 2)
+		require.GreaterOrEqual(x, receipts[1].Time.Sub(receipts[0].Time), least, "sent again before its time")
+	}
+	require.Len(x, x.oracle.receipts[absurd.token], 1)
+	expired := 0.0
+	for _, n := range x.nodes {
+		expired += float64(n.Metrics(x).Devices("expired"))
+	}
+	require.InDelta(x, 1, expired, 0, "only who was told to come back in ten years expires")
+}
+
+// serverErrors (F5): every answer is an error, in each service's own way; then one in ten is.
+func (x *rig) serverErrors() {
+	x.start(quick())
+	stop := x.load(x.mixed)
+	x.set(simulator.APNs, simulator.Conditions{ErrorRate: 1, Error: simulator.Answer{Reason: "InternalServerError"}})
+	x.set(simulator.FCM, simulator.Conditions{ErrorRate: 1, Error: simulator.HTMLError(http.StatusBadGateway)})
+	x.set(simulator.WebPush, simulator.Conditions{ErrorRate: 1})
+	x.during(2*time.Second, 5*time.Minute)
+	stop()
+	for _, s := range every {
+		x.set(s, simulator.Conditions{})
+	}
+	x.faultEnds()
+	x.settle()
+
+	before := x.oracle.all
+	promised := len(x.sender.promised)
+	for _, s := range every {
+		x.set(s, simulator.Conditions{ErrorRate: 0.1})
+	}
+	stop = x.load(x.mixed)
+	x.during(2*time.Second, 5*time.Minute)
+	stop()
+	x.settle()
+	offered := float64(x.oracle.all-before) / float64(len(x.sender.promised)-promised)
+	require.Less(x, offered, 1.4, "one in ten repeated is 1.11 sends for each notification, not a storm")
+	x.verdict()
+	require.Zero(x, x.sender.refused)
+}
+
+// goAway (F6): connections end in every way that HTTP/2 knows, with streams in flight.
+func (x *rig) goAway() {
+	x.start(quick())
+	for _, s := range every {
+		x.set(s, simulator.Conditions{Latency: 100 * time.Millisecond})
+	}
+	stop := x.load(x.mixed)
+	for range pick(2, 20) {
+		for _, g := range []simulator.GoAway{{Unprocessed: 0.5}, {Unprocessed: 1}, {Reason: "Shutdown"}, {Abort: true}} {
+			for _, s := range every[:2] {
+				require.NoError(x, x.sim.GoAway(x.ctx(), s, g))
+			}
+			time.Sleep(150 * time.Millisecond)
+		}
+		for _, s := range every {
+			require.NoError(x, x.sim.Disconnect(x.ctx(), s))
+			x.script(s, simulator.AnyToken, simulator.Answer{Fault: simulator.FaultRefuse, Times: 3}, simulator.Answer{Fault: simulator.FaultReset, Times: 3},
+				simulator.Answer{Fault: simulator.FaultTruncate, Times: 3})
+		}
+		time.Sleep(150 * time.Millisecond)
+		for _, s := range every {
+			x.set(s, simulator.Conditions{Latency: 100 * time.Millisecond, StreamLimit: 1})
+		}
+		time.Sleep(300 * time.Millisecond)
+		for _, s := range every {
+			x.set(s, simulator.Conditions{Latency: 100 * time.Millisecond})
+		}
+	}
+	x.faultEnds()
+	stop()
+	x.settle()
+	x.verdict()
+}
+
+// halfOpen (F7): the network forgets the connections to APNs without telling anybody; new ones work.
+func (x *rig) halfOpen() {
+	x.start(quick())
+	wire := harness.NewProxy(x, strings.TrimPrefix(x.sim.Info.APNs, "https://"))
+	x.reconfigure(func(s *harness.Settings) { s.APNs = "https://" + wire.Addr() })
+	require.Equal(x, 20, x.send(20, to(iosDevice)))
+	wire.Forget()
+	stop := x.load(to(func(i int) device { return iosDevice(i % 97) }))
+	time.Sleep(2 * time.Second)
+	x.faultEnds() // from here on it is the gateway's to notice
+	stop()
+	x.settle()
+	x.verdict()
+	require.Zero(x, x.sender.refused)
+}
