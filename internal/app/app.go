@@ -53,6 +53,7 @@ type App struct {
 	store     store.Store
 	providers *providers
 	gateway   *gateway.Gateway
+	registry  *registry // nil without a role that has pushers; only Run's goroutine replaces it
 	handler   atomic.Pointer[api.Engine]
 	tls       *mtls.Server
 	listeners []*listener
@@ -117,7 +118,13 @@ func (a *App) setup(ctx context.Context) error {
 	a.metrics.WatchGateway(a.gateway)
 	a.providers.commit(built)
 
-	engine, err := a.engine(c)
+	if hasRegistry(c) {
+		if a.registry, err = a.newRegistry(c); err != nil {
+			return err
+		}
+		a.undo.add("registry", func(context.Context) error { a.registry.auth.Close(); return nil })
+	}
+	engine, err := a.engine(c, a.registry)
 	if err != nil {
 		return err
 	}
@@ -136,7 +143,7 @@ func (a *App) setup(ctx context.Context) error {
 }
 
 // engine builds the public side of the APIs that the roles need.
-func (a *App) engine(c *config.Config) (*api.Engine, error) {
+func (a *App) engine(c *config.Config, reg *registry) (*api.Engine, error) {
 	e, err := api.New(api.Options{Logger: a.log, Observer: a.metrics, TrustedProxies: c.Listen.TrustedProxies})
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -151,6 +158,18 @@ func (a *App) engine(c *config.Config) (*api.Engine, error) {
 			return nil, fmt.Errorf("api: %w", err)
 		}
 		if err := e.Mount(gatewayAPI); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+	}
+	if reg == nil {
+		return e, nil
+	}
+	apis, err := reg.apis(c)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	for _, one := range apis {
+		if err := e.Mount(one); err != nil {
 			return nil, fmt.Errorf("api: %w", err)
 		}
 	}

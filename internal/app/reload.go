@@ -39,7 +39,14 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	if err := refuseFixed(a.cfg, next); err != nil {
 		return err
 	}
-	engine, err := a.engine(next)
+	var reg *registry
+	if hasRegistry(next) {
+		var err error
+		if reg, err = a.newRegistry(next); err != nil {
+			return err
+		}
+	}
+	engine, err := a.engine(next, reg)
 	if err != nil {
 		return err
 	}
@@ -62,6 +69,10 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	swapTLS()
 	_ = ops.SetLevel(a.level, next.Log.Level) // the configuration check knows the levels
 	a.handler.Store(engine)
+	if old := a.registry; old != nil {
+		a.registry = reg
+		old.auth.Close()
+	}
 	a.providers.commit(built)
 	a.cfg = next
 	go a.providers.warm(ctx, built.fresh)
