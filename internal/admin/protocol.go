@@ -10,6 +10,8 @@ const (
 	CommandQueuePurge     = "queue/purge"
 	CommandRejectedList   = "rejected/list"
 	CommandRejectedForget = "rejected/forget"
+	CommandPusherList     = "pusher/list"
+	CommandPusherDelete   = "pusher/delete"
 )
 
 // List asks for a page: at most Limit entries of App (empty: all apps) after the position After.
@@ -61,4 +63,26 @@ type DeadList struct {
 // Done says how many rows or entries a command touched.
 type Done struct {
 	Count int `json:"count"`
+}
+
+// Person names a user of the registry as operators write one (@user:server, kvnr:X, telematik-id:X), and optionally one of
+// their sessions.
+type Person struct {
+	User   string `json:"user"`
+	Device string `json:"device,omitempty"`
+}
+
+// Pusher is one registration without its pushkey.
+type Pusher struct {
+	App     string    `json:"app"`
+	Device  string    `json:"device,omitempty"` // the session it belongs to
+	Kind    string    `json:"kind"`
+	Gateway string    `json:"gateway"` // host of data.url
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+}
+
+// Pushers is one person's list.
+type Pushers struct {
+	Pushers []Pusher `json:"pushers"`
 }

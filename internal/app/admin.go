@@ -31,6 +31,8 @@ func (a *App) commands() map[string]admin.Command {
 		admin.CommandQueuePurge:     with(a.queuePurge),
 		admin.CommandRejectedList:   with(a.rejectedList),
 		admin.CommandRejectedForget: with(a.rejectedForget),
+		admin.CommandPusherList:     with(a.pusherList),
+		admin.CommandPusherDelete:   with(a.pusherDelete),
 	}
 }
 

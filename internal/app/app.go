@@ -53,7 +53,7 @@ type App struct {
 	store     store.Store
 	providers *providers
 	gateway   *gateway.Gateway
-	registry  *registry // nil without a role that has pushers; only Run's goroutine replaces it
+	registry  atomic.Pointer[registry] // nil without a role that has pushers
 	handler   atomic.Pointer[api.Engine]
 	tls       *mtls.Server
 	listeners []*listener
@@ -119,12 +119,14 @@ func (a *App) setup(ctx context.Context) error {
 	a.providers.commit(built)
 
 	if hasRegistry(c) {
-		if a.registry, err = a.newRegistry(c); err != nil {
+		reg, err := a.newRegistry(c)
+		if err != nil {
 			return err
 		}
-		a.undo.add("registry", func(context.Context) error { a.registry.auth.Close(); return nil })
+		a.registry.Store(reg)
+		a.undo.add("registry", func(context.Context) error { a.registry.Load().auth.Close(); return nil })
 	}
-	engine, err := a.engine(c, a.registry)
+	engine, err := a.engine(c, a.registry.Load())
 	if err != nil {
 		return err
 	}

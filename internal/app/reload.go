@@ -69,8 +69,7 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	swapTLS()
 	_ = ops.SetLevel(a.level, next.Log.Level) // the configuration check knows the levels
 	a.handler.Store(engine)
-	if old := a.registry; old != nil {
-		a.registry = reg
+	if old := a.registry.Swap(reg); old != nil {
 		old.auth.Close()
 	}
 	a.providers.commit(built)

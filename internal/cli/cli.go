@@ -41,6 +41,7 @@ func commands() []command {
 		{name: "config check", args: "FILE", help: "check a configuration file and print every problem", run: runConfigCheck},
 		{name: "queue", args: "list|show|retry|purge", help: "look at and act on what waits for delivery", run: runQueue},
 		{name: "rejected", args: "list|forget", help: "look at and act on the ledger of dead pushkeys", run: runRejected},
+		{name: "pusher", args: "list|delete --user U [--device D]", help: "show what a person registered; report a logout or erase a person", run: runPusher},
 		{name: "healthcheck", args: "[--url URL]", help: "ask a running gateway whether it is ready (exit 0) or not (exit 1)", run: runHealthcheck},
 		{name: "version", args: "", help: "print the version", run: runVersion},
 	}
@@ -108,7 +109,7 @@ func firstWords(args []string) []string {
 func printHelp(w io.Writer) {
 	_, _ = fmt.Fprint(w, "pushgate delivers notifications from Matrix homeservers and Fachdienste through APNs, FCM and Web Push.\n\nCommands:\n")
 	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-38s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
+		_, _ = fmt.Fprintf(w, "  %-46s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
 	_, _ = fmt.Fprint(w, "\npushgate COMMAND -h shows a command's flags.\n")
 }

@@ -152,7 +152,7 @@ func runRejected(ctx context.Context, env Env) error {
 	}
 }
 
-func (f *adminFlags) act(ctx context.Context, env Env, command string, c admin.Choice, done string) error {
+func (f *adminFlags) act(ctx context.Context, env Env, command string, c any, done string) error {
 	var out admin.Done
 	if err := f.call(ctx, command, c, &out); err != nil {
 		return err
