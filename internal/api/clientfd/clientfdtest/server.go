@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,9 @@ const (
 	Matrix = "matrix-token"
 )
 
-// Secret is an initial shared secret. It must never come back.
+// Secret is the initial shared secret of gematik's test vectors. It must never come back.
+//
+//nolint:gosec // It is published.
 const Secret = "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2"
 
 // Dialect is one spelling of the operations.
@@ -247,8 +250,8 @@ func (s *Server) Chosen(token, pushkey string) string {
 func (s *Server) Choose(token, pushkey string, pairs ...string) *httptest.ResponseRecorder {
 	s.t.Helper()
 	var items []string
-	for i := 0; i < len(pairs); i += 2 {
-		items = append(items, `{"id":"`+pairs[i]+`","status":"`+pairs[i+1]+`"}`)
+	for pair := range slices.Chunk(pairs, 2) {
+		items = append(items, `{"id":"`+pair[0]+`","status":"`+pair[1]+`"}`)
 	}
 	return s.Call(token, http.MethodPost, s.Dialect.device(), pushkey, `{"channels":[`+strings.Join(items, ",")+`]}`)
 }
@@ -272,22 +275,17 @@ func Encryption(name, value string) string {
 }
 
 func object(members, changes []string) string {
-	for i := 0; i < len(changes); i += 2 {
-		at := len(members)
-		for j := 0; j < len(members); j += 2 {
-			if members[j] == changes[i] {
-				at = j
-			}
+	for change := range slices.Chunk(changes, 2) {
+		at := 0
+		for at < len(members) && members[at] != change[0] {
+			at += 2
 		}
-		if at == len(members) {
-			members = append(members, changes[i], "")
-		}
-		members[at+1] = changes[i+1]
+		members = slices.Replace(members, at, min(at+2, len(members)), change...)
 	}
 	var parts []string
-	for j := 0; j < len(members); j += 2 {
-		if members[j+1] != "" {
-			parts = append(parts, `"`+members[j]+`":`+members[j+1])
+	for member := range slices.Chunk(members, 2) {
+		if member[1] != "" {
+			parts = append(parts, `"`+member[0]+`":`+member[1])
 		}
 	}
 	return "{" + strings.Join(parts, ",") + "}"

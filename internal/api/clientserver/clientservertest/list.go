@@ -50,7 +50,7 @@ func listCases() []suiteCase {
 			require.JSONEq(t, `{"pushers":[{"kind":"http","app_id":"com.example.app.ios","pushkey":"key","app_display_name":"New",
 				"device_display_name":"Tablet","lang":"fr","data":{"url":"https://push.example.com/_matrix/push/v1/notify"}}]}`, s.List(Alice))
 		}},
-		{"1.7 deleting what is not there is 200 [C], twice too", func(t *testing.T, s *Server) {
+		{"1.7 deleting what is not there is 200 [C], twice too", func(_ *testing.T, s *Server) {
 			s.MustSet(Alice, Gone())
 			s.MustSet(Alice, Body())
 			s.MustSet(Alice, Gone())

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,23 +151,17 @@ func Body(changes ...string) string {
 		"kind", `"http"`, "app_id", `"com.example.app.ios"`, "pushkey", `"key"`, "app_display_name", `"Example"`,
 		"device_display_name", `"Phone"`, "lang", `"en"`, "data", `{"url":"https://push.example.com/_matrix/push/v1/notify"}`,
 	}
-	for i := 0; i < len(changes); i += 2 {
-		at := -1
-		for j := 0; j < len(members); j += 2 {
-			if members[j] == changes[i] {
-				at = j
-			}
+	for change := range slices.Chunk(changes, 2) {
+		at := 0
+		for at < len(members) && members[at] != change[0] {
+			at += 2
 		}
-		if at < 0 {
-			at = len(members)
-			members = append(members, changes[i], "")
-		}
-		members[at+1] = changes[i+1]
+		members = slices.Replace(members, at, min(at+2, len(members)), change...)
 	}
 	var parts []string
-	for j := 0; j < len(members); j += 2 {
-		if members[j+1] != "" {
-			parts = append(parts, `"`+members[j]+`":`+members[j+1])
+	for member := range slices.Chunk(members, 2) {
+		if member[1] != "" {
+			parts = append(parts, `"`+member[0]+`":`+member[1])
 		}
 	}
 	return "{" + strings.Join(parts, ",") + "}"
