@@ -64,8 +64,8 @@ type exchange struct {
 // run takes a request through rules, script and conditions to its answer.
 func (x *exchange) run() {
 	svc := x.svc
-	svc.requests.Add(1)
 	cond := svc.conditions.Load()
+	svc.requests.Add(1)
 	x.now = svc.sim.opts.Now().Add(cond.ClockSkew)
 	x.receipt.Service, x.receipt.Conn, x.receipt.Size = svc.name, x.conn.id, len(x.body)
 	refusal, problem := svc.protocol.check(x)

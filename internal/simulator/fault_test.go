@@ -27,6 +27,12 @@ func apnsRig(t *testing.T, o Options) (*rig, string, *line) {
 	return r, r.provider(CredentialOptions{}).token(0), r.dial(r.APNsURL())
 }
 
+// scriptTaken waits until the scripted answers are taken: then their requests are under way.
+func (r *rig) scriptTaken(t *testing.T, name Service) {
+	t.Helper()
+	soon(t, "the script is used up", func() bool { return !r.services[name].scripts.any.Load() })
+}
+
 func (r *rig) apnsStats() ServiceStats { return r.Stats().Services[APNs] }
 
 // sender is Go's own pool of connections: it resends what was provably not processed.
@@ -164,7 +170,7 @@ func TestDelay_OthersOvertake(t *testing.T) {
 		p := newPush(bearer)
 		_, _ = l.try(r.request(p.method, r.APNsURL()+p.path, p.payload, p.header))
 	}()
-	soon(t, "one under way", func() bool { return r.apnsStats().StreamsOpen == 1 })
+	r.scriptTaken(t, APNs)
 	require.Empty(t, r.Receipts(), "entered with its answer")
 	require.Equal(t, 200, l.send(bearer).status)
 	require.EqualValues(t, 2, r.apnsStats().MaxStreams)
@@ -177,13 +183,16 @@ func TestDelay_GivenUpIsDelivered(t *testing.T) {
 	r, bearer, l := apnsRig(t, Options{})
 	r.Script(APNs, testToken, Answer{Delay: 200 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		soon(t, "one under way", func() bool { return r.apnsStats().StreamsOpen == 1 })
-		cancel()
-	}()
+	failed := make(chan error, 1)
 	p := newPush(bearer)
-	_, err := l.try(r.request(p.method, r.APNsURL()+p.path, p.payload, p.header).WithContext(ctx))
-	require.ErrorIs(t, err, context.Canceled)
+	req := r.request(p.method, r.APNsURL()+p.path, p.payload, p.header).WithContext(ctx)
+	go func() {
+		_, err := l.try(req)
+		failed <- err
+	}()
+	r.scriptTaken(t, APNs)
+	cancel()
+	require.ErrorIs(t, <-failed, context.Canceled)
 	all, err := r.WaitReceipts(t.Context(), 1)
 	require.NoError(t, err)
 	require.True(t, all[0].Delivered)
@@ -203,7 +212,7 @@ func TestConditions_Latency(t *testing.T) {
 		_, err := l.try(r.request(p.method, r.APNsURL()+p.path, p.payload, p.header).WithContext(ctx))
 		failed <- err
 	}()
-	soon(t, "one under way", func() bool { return r.apnsStats().StreamsOpen == 1 })
+	soon(t, "one under way", func() bool { return r.apnsStats().Requests == 2 })
 	require.NoError(t, r.SetConditions(APNs, Conditions{}))
 	require.Equal(t, 200, l.send(bearer).status)
 	require.Empty(t, failed)

@@ -160,7 +160,7 @@ func TestHTTP1_CallerLeaves(t *testing.T) {
 
 	l = r.dial1(r.FCMURL())
 	l.send(l.message(bearer))
-	soon(t, "one under way", func() bool { return r.Stats().Services[FCM].StreamsOpen == 1 })
+	r.scriptTaken(t, FCM)
 	require.NoError(t, l.tc.Close())
 	all, err := r.WaitReceipts(t.Context(), 2)
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestHTTP1_AbandonedByAnOutage(t *testing.T) {
 	r, bearer, l := http1Rig(t)
 	r.Script(FCM, fcmToken, Answer{Delay: 100 * time.Millisecond})
 	l.send(l.message(bearer))
-	soon(t, "one under way", func() bool { return r.Stats().Services[FCM].StreamsOpen == 1 })
+	r.scriptTaken(t, FCM)
 	r.Disconnect(FCM)
 	all, err := r.WaitReceipts(t.Context(), 1)
 	require.NoError(t, err)

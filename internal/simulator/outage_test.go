@@ -158,7 +158,7 @@ func holdAll(t *testing.T, r *rig, n int, answer Answer) (statuses chan int, fai
 			statuses <- status
 		}()
 	}
-	soon(t, "all under way", func() bool { return r.apnsStats().StreamsOpen == int64(n) })
+	r.scriptTaken(t, APNs)
 	return statuses, failures
 }
 
