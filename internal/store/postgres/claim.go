@@ -20,7 +20,8 @@ const (
 	lockDue = `SELECT device FROM queue_device WHERE app = $1 AND held = 0 AND due <= store_clock()
 		ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED`
 
-	// takeRows leases the first due row of each locked device. It comes after the locks, so nobody changes these devices
+	// takeRows leases the first due row of each locked device. (app + 0 keeps the planner off the index by app, which
+	// would read the whole queue for each device.) It comes after the locks, so nobody changes these devices
 	// any more and its view of their rows is the present one.
 	takeRows = `WITH clock AS MATERIALIZED (SELECT store_clock() AS now),
 		d AS MATERIALIZED (SELECT unnest($1::bytea[]) AS device),
@@ -29,7 +30,7 @@ const (
 				AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id)),
 		ended AS (UPDATE queue q SET deadline = 0 FROM doomed x WHERE q.id = x.id),
 		first AS MATERIALIZED (SELECT r.* FROM clock, d CROSS JOIN LATERAL (
-				SELECT q.* FROM queue q WHERE q.device = d.device AND q.app = $2 AND q.due <= clock.now AND q.deadline > clock.now
+				SELECT q.* FROM queue q WHERE q.device = d.device AND q.app + 0 = $2 AND q.due <= clock.now AND q.deadline > clock.now
 					AND NOT (q.badge_only AND EXISTS (SELECT 1 FROM doomed x WHERE x.id = q.id))
 				ORDER BY q.due, q.id LIMIT 1) r
 			WHERE NOT EXISTS (SELECT 1 FROM queue_device o WHERE o.device = d.device AND o.app <> $2 AND o.held > 0)),
@@ -38,11 +39,11 @@ const (
 			ON CONFLICT (device) WHERE claimed DO NOTHING RETURNING id, device),
 		held AS (UPDATE queue_device l SET held = l.held + 1 FROM taken t WHERE l.device = t.device AND l.app = $2),
 		idle AS (UPDATE queue_device l SET due = coalesce((SELECT min(q.due) FROM queue q
-				WHERE q.device = l.device AND q.app = $2 AND q.deadline > (SELECT now FROM clock) AND NOT EXISTS (SELECT 1 FROM doomed x WHERE x.id = q.id)), 9223372036854775807)
-			WHERE l.app = $2 AND l.device IN (SELECT device FROM d EXCEPT SELECT device FROM first))
+				WHERE q.device = l.device AND q.app + 0 = $2 AND q.deadline > (SELECT now FROM clock) AND NOT EXISTS (SELECT 1 FROM doomed x WHERE x.id = q.id)), 9223372036854775807)
+			WHERE l.app = $2 AND l.device IN (SELECT device FROM d WHERE (device IN (SELECT device FROM first)) IS NOT TRUE))
 		SELECT f.id, f.device, f.dedup, f.badge_only, f.has_counts, f.attempts, f.stale_dead, f.accepted,
 			f.due - clock.now, f.deadline - clock.now, p.body
-		FROM first f JOIN taken USING (id) JOIN payload p USING (id), clock`
+		FROM clock, first f JOIN payload p ON p.id = f.id WHERE (f.id IN (SELECT id FROM taken)) IS TRUE`
 )
 
 // maxRounds bounds how often a claim looks behind lines with nothing to take.

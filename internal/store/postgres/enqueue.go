@@ -44,6 +44,7 @@ const (
 		WHERE q.dedup = i.dedup AND q.deadline <= store_clock()
 			AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id AND l.until > store_clock())`
 
+	// insertRows stores what is no duplicate. (IS TRUE makes the planner keep a set where it would join.)
 	insertRows = `WITH clock AS MATERIALIZED (SELECT store_clock() AS now),
 		i AS MATERIALIZED (SELECT nextval('queue_id') AS id, u.* FROM (
 			SELECT * FROM unnest($1::int[], $2::bytea[], $3::bytea[], $4::bool[], $5::bool[], $6::int[], $7::int[],
@@ -54,14 +55,15 @@ const (
 			SELECT id, app, device, dedup, badge_only, has_counts, attempts, stale_dead, accepted, now + due, now + deadline
 			FROM i, clock ORDER BY ord
 			ON CONFLICT (dedup) WHERE dedup IS NOT NULL DO NOTHING RETURNING id),
-		payloads AS (INSERT INTO payload (id, body) SELECT i.id, i.body FROM i JOIN stored USING (id)),
+		s AS MATERIALIZED (SELECT * FROM i WHERE (id IN (SELECT id FROM stored)) IS TRUE),
+		payloads AS (INSERT INTO payload (id, body) SELECT id, body FROM s),
 		leases AS (INSERT INTO queue_lease (id, device, app, lease, until, claimed)
-			SELECT i.id, i.device, i.app, i.lease, clock.now + $13, false FROM i JOIN stored USING (id), clock WHERE i.lease <> 0),
-		counted AS (INSERT INTO queue_count (app, delta) SELECT i.app, count(*) FROM i JOIN stored USING (id) GROUP BY i.app),
+			SELECT id, device, app, lease, clock.now + $13, false FROM s, clock WHERE lease <> 0),
+		counted AS (INSERT INTO queue_count (app, delta) SELECT app, count(*) FROM s GROUP BY app),
 		corrected AS (UPDATE queue_device d SET held = d.held - x.n
-			FROM (SELECT device, app, count(*)::int AS n FROM i WHERE lease <> 0 AND id NOT IN (SELECT id FROM stored) GROUP BY device, app) x
+			FROM (SELECT device, app, count(*)::int AS n FROM i WHERE lease <> 0 AND (id IN (SELECT id FROM stored)) IS NOT TRUE GROUP BY device, app) x
 			WHERE d.device = x.device AND d.app = x.app)
-		SELECT i.ord, i.id FROM i JOIN stored USING (id)`
+		SELECT ord, id FROM s`
 )
 
 // enqueue is one Enqueue as the columns that travel.

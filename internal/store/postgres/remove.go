@@ -13,7 +13,7 @@ const (
 	lockDevices = `SELECT device FROM queue_device WHERE device = ANY($1::bytea[]) ORDER BY device, app FOR UPDATE`
 
 	// refresh brings the lines of locked devices up to date after their waiting rows changed.
-	refresh = `WITH line AS MATERIALIZED (SELECT d.device, d.app, d.held, (SELECT q.due FROM queue q WHERE q.device = d.device AND q.app = d.app
+	refresh = `WITH line AS MATERIALIZED (SELECT d.device, d.app, d.held, (SELECT q.due FROM queue q WHERE q.device = d.device AND q.app + 0 = d.app
 				AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id) ORDER BY q.due LIMIT 1) AS due
 			FROM queue_device d WHERE d.device = ANY($1::bytea[])),
 		empty AS (DELETE FROM queue_device d USING line n WHERE d.device = n.device AND d.app = n.app AND n.held = 0 AND n.due IS NULL)

@@ -31,7 +31,7 @@ const (
 		counted AS (INSERT INTO queue_count (app, delta) SELECT app, -count(*) FROM final WHERE ended GROUP BY app),
 		line AS MATERIALIZED (SELECT f.device, f.app, count(*)::int AS n,
 				least(min(CASE WHEN f.ended THEN NULL WHEN f.action = 1 THEN clock.now + f.due ELSE f.old_due END),
-					(SELECT q.due FROM queue q WHERE q.device = f.device AND q.app = f.app AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id)
+					(SELECT q.due FROM queue q WHERE q.device = f.device AND q.app + 0 = f.app AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id)
 						ORDER BY q.due LIMIT 1)) AS due
 			FROM final f, clock GROUP BY f.device, f.app),
 		empty AS (DELETE FROM queue_device d USING line n WHERE d.device = n.device AND d.app = n.app AND d.held = n.n AND n.due IS NULL),
