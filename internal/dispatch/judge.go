@@ -1,0 +1,158 @@
+package dispatch
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/pusher"
+)
+
+// Reasons of verdicts, for metrics and logs.
+const (
+	reasonOK          = "ok"
+	reasonRejected    = "rejected"
+	reasonNewer       = "newer_counts"
+	reasonGivenUp     = "given_up"
+	reasonFailed      = "failed"
+	reasonNoResult    = "no_result"
+	reasonDamaged     = "damaged"
+	reasonKey         = "key"
+	reasonUnencrypted = "unencrypted"
+	reasonTooLarge    = "too_large"
+	reasonNoCounts    = "no_counts"
+	reasonRefused     = "refused"
+	reasonRenewed     = "registered_again"
+)
+
+// verdict is what one attempt means for one row. The zero value says: try again.
+type verdict struct {
+	kind    verdictKind
+	reason  string
+	refused bool // by a 4xx that is about this notification
+	whole   bool // the call failed for all that it carried, which says little about this row
+	// dead are the pushers to remove.
+	dead []pusher.Rejected
+}
+
+type verdictKind uint8
+
+const (
+	verdictAgain verdictKind = iota
+	verdictDelivered
+	verdictRejected // its own pushkey is dead
+	verdictDropped  // it can never be delivered
+	verdictBack     // not attempted: given back as it was
+)
+
+// brief is how many refusals a Matrix event gets before it is dropped: a 4xx will not mend, and must not stay for half a
+// day (facts/matrix-pushers.md 2.5). The pusher stays.
+const brief = 3
+
+// judge says what the result of an item means. All results of the item's id count, the items of the call only tell whose
+// the rejected pushkeys are.
+func judge(p *parcel, results []Result, call []*parcel, at time.Time) verdict {
+	v := verdict{reason: reasonNoResult}
+	for _, r := range results {
+		if r.ID != p.item.ID {
+			continue
+		}
+		if r.Status != ResultFailed {
+			v.kind, v.reason = verdictDelivered, reasonOK
+		} else if v.kind == verdictAgain {
+			v.reason = reasonFailed
+		}
+		for _, key := range r.Rejected {
+			v.dead = append(v.dead, rejectedBy(p.row.Pusher, key, call, at)...)
+		}
+	}
+	own := slices.ContainsFunc(v.dead, func(r pusher.Rejected) bool { return isOwn(r, p.row.Pusher) })
+	if own {
+		v.kind, v.reason = verdictRejected, reasonRejected
+	}
+	return v
+}
+
+// judgeMatrix says what the answer to a Matrix notification means. Pushkeys that are not the one we sent to are ignored.
+func judgeMatrix(p *parcel, rejected []push.Pushkey) verdict {
+	if slices.Contains(rejected, p.row.Pusher.Pushkey) {
+		return verdict{kind: verdictRejected, reason: reasonRejected, dead: []pusher.Rejected{own(p.row.Pusher)}}
+	}
+	return verdict{kind: verdictDelivered, reason: reasonOK}
+}
+
+// own is the rejection of exactly the registration that was sent to.
+func own(p pusher.Pusher) pusher.Rejected {
+	return pusher.Rejected{Realm: p.Owner.Realm, Pushkey: p.Pushkey, URL: p.URL, AppID: p.AppID, User: p.Owner.User, Since: p.Updated}
+}
+
+func isOwn(r pusher.Rejected, p pusher.Pusher) bool { return r == own(p) }
+
+// rejectedBy says which pushers a rejected pushkey means: the item's own, else those of the same call, else, because a
+// gateway may report it for an earlier notification, all that were registered before this call.
+func rejectedBy(self pusher.Pusher, key push.Pushkey, call []*parcel, at time.Time) []pusher.Rejected {
+	if key == self.Pushkey {
+		return []pusher.Rejected{own(self)}
+	}
+	var out []pusher.Rejected
+	for _, other := range call {
+		if other.row.Pusher.Pushkey == key {
+			out = append(out, own(other.row.Pusher))
+		}
+	}
+	if out == nil && key != "" {
+		out = append(out, pusher.Rejected{Realm: self.Owner.Realm, Pushkey: key, URL: self.URL, Since: at})
+	}
+	return out
+}
+
+// refusesItems reports whether a failed call may be the fault of single items, so that the others are worth sending
+// alone: one bad item must not hold up 99 good ones. 500 is what a gateway says that stumbled over one.
+func refusesItems(e *CallError) bool {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusInternalServerError:
+		return true
+	default:
+		return false
+	}
+}
+
+// refusesEvent reports whether a Matrix gateway refused the event, not the caller's pace.
+func refusesEvent(e *CallError) bool {
+	return e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout
+}
+
+// pauseAfter is how long a gateway rests after a failed call, the failures-th in a row. What it asks for itself holds. A
+// 5xx, and a 4xx that is about us, are for people to mend: 5 minutes. No answer follows the ladder, up to the same.
+func (d *Dispatcher) pauseAfter(e *CallError) func(failures int) time.Duration {
+	return func(failures int) time.Duration {
+		switch {
+		case e.RetryAfter > 0:
+			return min(e.RetryAfter, maxRetryAfter)
+		case e.Status == http.StatusInternalServerError && failures < samples:
+			return min(d.ladder.Delay(failures), d.pause) // it may have stumbled over one notification
+		case e.Status >= 500, e.Status >= 400 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout:
+			return d.pause
+		default:
+			return min(d.ladder.Delay(failures), d.pause)
+		}
+	}
+}
+
+// retryAt is when a row is tried again: by the ladder, where a failure of the gateway as a whole counts at most one pause,
+// so that a long outage is over for all rows soon after it ends.
+func (d *Dispatcher) retryAt(now time.Time, row Row, v verdict) time.Time {
+	attempt := row.Attempts + 1
+	if v.refused {
+		attempt = row.Refusals + 1
+	}
+	delay := d.ladder.Delay(attempt)
+	if v.whole {
+		delay = min(delay, d.pause)
+	}
+	if due := now.Add(delay); due.Before(row.Deadline) {
+		return due
+	}
+	return row.Deadline // where it expires
+}
