@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -34,6 +36,13 @@ apps:
     webpush: {vapid_private_key_file: {{.Creds.VAPIDKeyFile}}, contact: "mailto:dev@example.com", allowed_hosts: ["{{.WebPushHost}}"], ca_file: {{.Creds.CAFile}}}
 egress: {allow_networks: ["127.0.0.0/8"]}
 log: {level: warn, format: text}
+{{- if .Registry}}
+auth: {tokens_file: tokens.yaml}
+fachdienst:
+  encryption: optional
+  gateways: ["https://{{.TLS}}/push/v1/"]
+  channels: [{id: erp.task.activate, default: not_set}, {id: erp.communication.new, default: enabled}]
+{{- end}}
 `
 
 // devGuide is what a newcomer reads: one line to paste for each operation.
@@ -58,7 +67,16 @@ gematik encrypted batch (random bytes stand for the ciphertext):
 
 Matrix event to a browser:
   curl -s http://{{.Public}}/_matrix/push/v1/notify -d '{"notification":{"event_id":"$5","room_id":"!r:example.com","type":"m.room.message","sender":"@ada:example.com","content":{"msgtype":"m.text","body":"Hello"},"devices":[{"app_id":"com.example.pushgate.web","pushkey":"{{.Browser.P256DH}}","data":{"endpoint":"{{.Browser.Endpoint}}","auth":"{{.Browser.Auth}}"}}]}}'
+{{if .Registry}}
+A Matrix client registers a pusher and lists its own:
+  curl -s http://{{.Public}}/_matrix/client/v3/pushers/set -H 'Authorization: Bearer {{.MatrixToken}}' -d '{"kind":"http","app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}","app_display_name":"Dev","device_display_name":"iPhone","lang":"en","data":{"url":"https://push.example.com/_matrix/push/v1/notify","format":"event_id_only"}}'
+  curl -s http://{{.Public}}/_matrix/client/v3/pushers -H 'Authorization: Bearer {{.MatrixToken}}'
 
+A gematik app registers, switches a channel on, and reads its channels:
+  curl -s http://{{.Public}}/push/v1/pushers/set -H 'Authorization: Bearer {{.FDToken}}' -d '{"kind":"http","app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}","app_display_name":"Dev","device_display_name":"iPhone","lang":"de","data":{"url":"https://{{.TLS}}/push/v1/"},"encryption":{"method":"aes-hmac-sha256","time_iss_created":"2026-07","iss":"{{.ISS}}","key_identifier":"7f6c1f1c-2f5e-4c6e-9a3e-0d6f1f0b8f52"}}'
+  curl -s http://{{.Public}}/push/v1/channels/{{.IOS}} -H 'Authorization: Bearer {{.FDToken}}' -d '{"channels":[{"id":"erp.task.activate","status":"enabled"}]}'
+  curl -s http://{{.Public}}/push/v1/channels/{{.IOS}} -H 'Authorization: Bearer {{.FDToken}}'
+{{end}}
 `
 
 // dev is everything that the two texts above show.
@@ -67,6 +85,9 @@ type dev struct {
 	Public, TLS, Admin string
 	Roles, WebPushHost string
 	IOS, Android       string
+	Registry           bool // pushers and channels are among the roles
+	MatrixToken        string
+	FDToken, ISS       string
 	Creds              simulator.Credentials
 	Sim                *simulator.Simulator
 	Browser            simulator.Subscription
@@ -120,11 +141,26 @@ func newDev(dir string, sim *simulator.Simulator) (*dev, error) {
 		roles = append(roles, string(r))
 	}
 	host := strings.TrimPrefix(sim.WebPushURL(), "https://")
-	return &dev{
+	d := &dev{
 		Version: Version(), Dir: dir, Roles: strings.Join(roles, ", "), WebPushHost: host, Creds: creds, Sim: sim, Browser: browser,
 		Public: freeAddress("127.0.0.1:8080"), TLS: freeAddress("127.0.0.1:8443"), Admin: freeAddress("127.0.0.1:8081"),
 		IOS: randomHex(32), Android: "dev-" + randomHex(60),
-	}, nil
+		Registry:    slices.Contains(config.BuiltRoles(), config.RoleClientServer),
+		MatrixToken: "dev-matrix-" + randomHex(8), FDToken: "dev-fd-" + randomHex(8), ISS: randomHex(32),
+	}
+	return d, d.writeTokens()
+}
+
+// writeTokens writes the file that says whose token is whose: a Matrix user's and an insured person's.
+func (d *dev) writeTokens() error {
+	line := func(token, user, device string) string {
+		return fmt.Sprintf("- {token_sha256: %x, user_id: %q, device_id: %s}\n", sha256.Sum256([]byte(token)), user, device)
+	}
+	text := line(d.MatrixToken, "@ada:example.com", "DEV") + line(d.FDToken, "kvnr:X110400000", "DEV")
+	if err := os.WriteFile(filepath.Join(d.Dir, "tokens.yaml"), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the tokens: %w", err)
+	}
+	return nil
 }
 
 // writeAuthority writes a throw-away authority with a server's and a caller's certificate.
