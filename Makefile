@@ -1,6 +1,6 @@
 # pushgate. `make run` starts everything against simulators, `make test` passes the tests; both need only Go, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench fuzz clean
+.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench fuzz webpush-browser clean
 
 GO ?= go
 BIN := $(CURDIR)/bin
@@ -11,7 +11,7 @@ APIS := push-gateway client-server client-fd notification-service
 OAPI := $(GO) run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
 
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 generate: ## Make gen/ from openapi/ (types, Gin servers, clients)
 	@for api in $(APIS); do \
@@ -57,6 +57,9 @@ bench: ## Measure CPU per notification against a bare sender in the same run (ra
 
 e2e: ## Run the whole-process tests only
 	$(GO) test -count=1 -timeout 15m -v ./internal/e2e/...
+
+webpush-browser: ## Send to keys that a real headless Chromium made, and let it decrypt (needs chromium)
+	$(GO) test -count=1 -timeout 10m -tags browser -run TestChromium ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZTIME each
 	@for pkg in $$($(GO) list ./internal/...); do \

@@ -40,7 +40,7 @@ func startPushService(t *testing.T) *pushService {
 	t.Helper()
 	ca, err := mtls.NewAuthority("push service")
 	require.NoError(t, err)
-	pair, err := ca.Server(pushServiceName)
+	pair, err := ca.Server(pushServiceName, "127.0.0.1")
 	require.NoError(t, err)
 	cert, err := pair.TLS()
 	require.NoError(t, err)
