@@ -1,0 +1,137 @@
+package gatewayclient
+
+import (
+	"bytes"
+	"encoding/json"
+
+	wire "github.com/pushgate/pushgate/gen/client/pushgateway"
+	"github.com/pushgate/pushgate/internal/dispatch"
+	"github.com/pushgate/pushgate/internal/push"
+)
+
+func toEncrypted(n push.Notification) wire.EncryptedNotification {
+	out := wire.EncryptedNotification{Device: toDevice(n.Device), Prio: prio(n.Priority)}
+	if s := n.Sealed; s != nil {
+		out.Ciphertext, out.TimeMessageEncrypted = s.Ciphertext.Reveal(), s.Month
+		out.KeyIdentifier, out.Identifier = s.KeyIdentifier.Reveal(), given(s.Identifier)
+	}
+	if n.Counts.Present() {
+		out.Counts = &wire.Counts{Unread: n.Counts.Unread, MissedCalls: n.Counts.MissedCalls}
+	}
+	return out
+}
+
+func toPlain(n push.Notification) wire.PlainNotification {
+	out := wire.PlainNotification{Devices: []wire.Device{toDevice(n.Device)}, Prio: prio(n.Priority)}
+	if e := n.Event; e != nil {
+		out.EventID, out.RoomID, out.Type, out.Sender = given(e.ID), given(e.RoomID), given(e.Type), given(e.Sender)
+		out.SenderDisplayName, out.RoomName, out.RoomAlias = given(e.SenderDisplayName), given(e.RoomName), given(e.RoomAlias)
+		out.Content = raw(e.Content)
+	}
+	if n.Counts.Present() {
+		out.Counts = &wire.Counts{Unread: n.Counts.Unread, MissedCalls: n.Counts.MissedCalls}
+	}
+	return out
+}
+
+// toMatrix leaves out what was not given: a counts-only update has neither event_id nor room_id, and a count of zero is
+// sent, as it clears a badge.
+func toMatrix(n push.Notification) wire.MatrixNotification {
+	out := wire.MatrixNotification{Devices: []wire.MatrixDevice{wire.MatrixDevice(toDevice(n.Device))}, Prio: prio(n.Priority)}
+	if e := n.Event; e != nil {
+		out.EventID, out.RoomID, out.Type, out.Sender = given(e.ID), given(e.RoomID), given(e.Type), given(e.Sender)
+		out.SenderDisplayName, out.RoomName, out.RoomAlias = given(e.SenderDisplayName), given(e.RoomName), given(e.RoomAlias)
+		out.Membership, out.Content = given(e.Membership), raw(e.Content)
+		if e.UserIsTarget {
+			out.UserIsTarget = &e.UserIsTarget
+		}
+	}
+	if n.Counts.Present() {
+		out.Counts = &wire.MatrixCounts{Unread: n.Counts.Unread, MissedCalls: n.Counts.MissedCalls}
+	}
+	return out
+}
+
+func toDevice(d push.Device) wire.Device {
+	out := wire.Device{AppID: string(d.AppID), Pushkey: d.Pushkey.Reveal(), Data: raw(d.Data), Tweaks: raw(d.Tweaks)}
+	if d.PushkeyTS > 0 {
+		out.PushkeyTS = &d.PushkeyTS
+	}
+	return out
+}
+
+func prio(p push.Priority) *wire.Priority {
+	out := wire.PriorityHigh
+	if p == push.Low {
+		out = wire.PriorityLow
+	}
+	return &out
+}
+
+func given(t push.Text) *string {
+	if !t.Present() {
+		return nil
+	}
+	s := t.Reveal()
+	return &s
+}
+
+func raw(o push.Object) json.RawMessage { return json.RawMessage(o) }
+
+// readResults reads the answer to a batch. Results without an id are left out: nobody knows whom they are about. Members
+// that nothing is done with may be anything.
+func readResults(answer []byte) ([]dispatch.Result, bool) {
+	var body struct {
+		Results []struct {
+			ID       string   `json:"id"`
+			Status   string   `json:"status"`
+			Rejected []string `json:"rejected"`
+		} `json:"results"`
+	}
+	if !isObject(answer) || json.Unmarshal(answer, &body) != nil || body.Results == nil {
+		return nil, false
+	}
+	out := make([]dispatch.Result, 0, len(body.Results))
+	for _, r := range body.Results {
+		if r.ID == "" {
+			continue
+		}
+		out = append(out, dispatch.Result{ID: r.ID, Status: status(r.Status), Rejected: pushkeys(r.Rejected)})
+	}
+	return out, true
+}
+
+// status reads the word; an unknown one means that the item is worth sending again.
+func status(word string) dispatch.ResultStatus {
+	switch wire.BatchResultStatus(word) {
+	case wire.BatchResultStatusSuccess:
+		return dispatch.ResultSuccess
+	case wire.BatchResultStatusPartial:
+		return dispatch.ResultPartial
+	case wire.BatchResultStatusFailed:
+		return dispatch.ResultFailed
+	default:
+		return dispatch.ResultFailed
+	}
+}
+
+// readRejected reads a Matrix gateway's answer. Gateways also say {} and {"rejected":null} (facts/matrix-pushers.md 2.1).
+func readRejected(answer []byte) ([]push.Pushkey, bool) {
+	var body struct {
+		Rejected []string `json:"rejected"`
+	}
+	if !isObject(answer) || json.Unmarshal(answer, &body) != nil {
+		return nil, false
+	}
+	return pushkeys(body.Rejected), true
+}
+
+func pushkeys(list []string) []push.Pushkey {
+	var out []push.Pushkey
+	for _, k := range list {
+		out = append(out, push.Pushkey(k))
+	}
+	return out
+}
+
+func isObject(answer []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(answer), []byte("{")) }
