@@ -18,7 +18,7 @@ const (
 
 // ask makes one request to the provider. It is detached from every caller and bounded by provider_timeout alone: a
 // caller that hangs up changes nothing.
-func (g *Gateway) ask(t *trial, n push.Notification, collapse push.Hash, cfg Config) {
+func (g *Gateway) ask(t *trial, n push.Notification, collapse push.Hash, cfg *Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.ProviderTimeout)
 	defer cancel()
 	t.device = n.Device

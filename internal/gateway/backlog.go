@@ -29,8 +29,10 @@ type appBacklog struct {
 	// short is set when a claim found less than it asked for although rows wait: they may belong to devices in flight,
 	// and then the next row that ends makes room for them.
 	short bool
-	// again is when the store may be asked again after it had nothing for us, or failed.
+	// again is when the store may be asked again after it had nothing for us; rest until when the app is left alone in any
+	// case: the store failed, or what it had could not be sent.
 	again  time.Time
+	rest   time.Time
 	oldest time.Time // acceptance of the oldest row, at the last look
 }
 
@@ -144,7 +146,7 @@ func (b *backlog) nowDue(name push.AppID, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a := b.apps[name]; a != nil {
-		a.next, a.again = now, time.Time{}
+		a.next, a.again, a.rest = now, time.Time{}, time.Time{}
 	}
 }
 
@@ -185,7 +187,7 @@ func (b *backlog) rest(name push.AppID, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a := b.apps[name]; a != nil {
-		a.again = until
+		a.rest = until
 	}
 }
 
@@ -204,8 +206,10 @@ func (b *backlog) due(now time.Time) (turns []turn, next time.Time) {
 			continue
 		}
 		at := a.next
-		if a.again.After(at) {
-			at = a.again
+		for _, other := range []time.Time{a.again, a.rest} {
+			if other.After(at) {
+				at = other
+			}
 		}
 		if at.After(now) {
 			next = earliest(next, at)

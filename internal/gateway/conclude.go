@@ -90,14 +90,24 @@ func (g *Gateway) observe(app push.AppID, kind, state, reason string) {
 
 // deadKey makes the ledger entry for a verdict. app is the configured name.
 func (g *Gateway) deadKey(app push.AppID, device push.Hash, v verdict) *push.DeadKey {
-	return &push.DeadKey{AppID: app, Device: device, Since: v.since, Guarded: v.guarded, Recorded: time.Now()}
+	return &push.DeadKey{AppID: app, Device: device, Since: v.since, Guarded: v.guard != nil, Recorded: time.Now()}
 }
 
 // noteDead puts a dead pushkey into the ledger, in memory at once. The channel is closed when it is durable.
 func (g *Gateway) noteDead(l *lane, device push.Hash, v verdict) <-chan struct{} {
 	entry := g.deadKey(l.name, device, v)
 	g.dead.put(*entry)
-	return g.scribe.record(*entry)
+	written := g.scribe.record(*entry)
+	g.doubt(l, device, v)
+	return written
+}
+
+// doubt takes a guarded entry back when the app's settings have changed since the verdict: a reload that dropped the
+// guarded entries may have come between.
+func (g *Gateway) doubt(l *lane, device push.Hash, v verdict) {
+	if v.guard != nil && !l.guardedBy(v.guard) {
+		g.alive(l.name, device)
+	}
 }
 
 // knownDead answers for a device from the ledger. A newer registration clears the entry.

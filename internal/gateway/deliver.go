@@ -34,6 +34,7 @@ type request struct {
 	flights []*flight // by index of out; nil once answered
 	open    int       // flights that are not nil
 	abort   chan struct{}
+	one     [1]*flight // most requests have one device
 }
 
 // Deliver attempts all notifications at once, commits what is left in one transaction, and answers one Delivery for
@@ -43,10 +44,10 @@ type request struct {
 func (g *Gateway) Deliver(_ context.Context, caller push.Caller, ns []push.Notification) ([]push.Delivery, error) {
 	r := &request{
 		g: g, routes: g.routes.Load(), caller: caller, began: time.Now(),
-		out: make([]push.Delivery, len(ns)), flights: make([]*flight, len(ns)),
+		out: make([]push.Delivery, len(ns)),
 	}
-	if len(ns) > 1 {
-		r.abort = make(chan struct{}, 1)
+	if r.flights = r.one[:]; len(ns) != 1 {
+		r.flights, r.abort = make([]*flight, len(ns)), make(chan struct{}, 1)
 	}
 	for i := range ns {
 		r.begin(i, ns[i])
@@ -86,7 +87,7 @@ func (r *request) begin(i int, n push.Notification) {
 		return
 	}
 	f := &flight{
-		g: g, cfg: r.routes.cfg, lane: l, note: n, hash: g.duplicateHash(n), device: device, badge: badgeOnly(n),
+		g: g, cfg: &r.routes.cfg, lane: l, note: n, hash: g.duplicateHash(n), device: device, badge: badgeOnly(n),
 		accepted: r.began, deadline: l.binding.Load().deadline(r.began, r.routes.cfg.Retention),
 		peers: r.open, abort: r.abort, done: make(chan struct{}),
 	}
@@ -136,8 +137,8 @@ func (r *request) await() (overloaded bool) {
 		case <-f.done:
 		default:
 			if timer == nil {
-				timer = time.NewTimer(time.Until(r.began.Add(r.routes.cfg.AttemptTimeout)))
-				defer timer.Stop()
+				timer = r.g.borrowTimer(time.Until(r.began.Add(r.routes.cfg.AttemptTimeout)))
+				defer r.g.returnTimer(timer)
 			}
 			select {
 			case <-f.done:
@@ -152,6 +153,21 @@ func (r *request) await() (overloaded bool) {
 		}
 	}
 	return false
+}
+
+// borrowTimer and returnTimer save the hot path two allocations. A stopped timer's channel is empty (Go 1.23).
+func (g *Gateway) borrowTimer(d time.Duration) *time.Timer {
+	t, ok := g.timers.Get().(*time.Timer)
+	if !ok {
+		return time.NewTimer(d)
+	}
+	t.Reset(d)
+	return t
+}
+
+func (g *Gateway) returnTimer(t *time.Timer) {
+	t.Stop()
+	g.timers.Put(t)
 }
 
 func (r *request) anyOverloaded() bool {

@@ -28,6 +28,7 @@ type fakeStore struct {
 	settings map[push.AppID]push.Hash
 	calls    map[string]int
 
+	owned  bool          // by one process: then leases live in its memory, and only writes can fail
 	down   bool          // every call fails
 	full   bool          // writes that need room fail
 	slow   time.Duration // every call takes that long, or until its ctx ends
@@ -49,7 +50,11 @@ type node struct {
 	changed chan struct{}
 }
 
-func (s *fakeStore) own() *node    { return &node{fakeStore: s} }
+func (s *fakeStore) own() *node {
+	s.owned = true
+	return &node{fakeStore: s}
+}
+
 func (s *fakeStore) shared() *node { return &node{fakeStore: s, changed: make(chan struct{}, 1)} }
 
 func (s *fakeStore) set(change func(s *fakeStore)) {
@@ -97,7 +102,12 @@ func (s *fakeStore) begin(ctx context.Context, call string, needsRoom bool) erro
 		}
 	}
 	s.mu.Lock()
-	if s.down || needsRoom && s.full {
+	if p, ok := ctx.Value(processKey{}).(*process); ok && p.killed.Load() {
+		s.mu.Unlock()
+		return errStoreDown // a dead process commits nothing
+	}
+	inMemory := s.owned && (call == "renew" || call == "release")
+	if s.down && !inMemory || needsRoom && s.full {
 		s.mu.Unlock()
 		return errStoreDown
 	}

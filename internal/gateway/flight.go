@@ -18,7 +18,7 @@ const reasonClosed = "app_closed"
 // arrive while it is under way, share it and its answer. Its request to the provider outlives its callers.
 type flight struct {
 	g        *Gateway
-	cfg      Config
+	cfg      *Config
 	lane     *lane
 	note     push.Notification
 	hash     push.Hash // duplicate hash; zero for what is never suppressed

@@ -265,3 +265,24 @@ func TestBacklog_Hysteresis(t *testing.T) {
 	require.Equal(t, push.AppID("a"), refused, "a request is stored as a whole or not at all")
 	require.Equal(t, 351, b.rows())
 }
+
+// While a probe is under way the worker's rows find the breaker half-open and full: it must not claim them over and over.
+func TestBreaker_AProbeUnderWayMakesNobodySpin(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.all(unreachable)
+		for i := range breakerRun + 5 {
+			h.state(event(push.Pushkey(fmt.Sprintf("k%d", i)), "$e"))
+		}
+		h.provider.all(ok.after(14 * time.Second))
+		time.Sleep(breakerRest + 2*time.Millisecond)
+		go func() { _, _ = h.deliver(event("probe", "$e")) }()
+		claims := h.store.count("claim")
+		time.Sleep(13 * time.Second)
+		require.LessOrEqual(t, h.store.count("claim")-claims, 30)
+		h.provider.all(ok)
+		time.Sleep(time.Minute)
+		require.Empty(t, h.store.all())
+	})
+}

@@ -73,6 +73,7 @@ type Gateway struct {
 	watch     clockWatch
 	inAir     tally // attempts, commits and rows under way
 	storeDown atomic.Bool
+	timers    sync.Pool // of *time.Timer, stopped
 	// ledgerSeq is the last change that the mirror knows; New uses it, then the follower alone.
 	ledgerSeq int64
 

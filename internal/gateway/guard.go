@@ -8,7 +8,8 @@ import (
 // guardBuckets cuts the guard's window into equal parts; the oldest part leaves as a whole.
 const guardBuckets = 20
 
-// guard decides whether an ambiguous "dead pushkey" verdict of one app may be believed (design.md 2, guarded dead). The
+// guard decides whether an ambiguous "dead pushkey" verdict of an app may be believed with its settings of one
+// fingerprint (design.md 2, guarded dead). The
 // same answer also follows from a wrong setting, and then it comes for every token: believing it would delete every
 // pusher of the app.
 type guard struct {
@@ -93,14 +94,6 @@ func (g *guard) believes(cfg RejectGuard, now time.Time) bool {
 		sends, bad = windowSends, windowBad
 	}
 	return float64(bad) < cfg.Share*float64(sends)
-}
-
-// reset forgets everything: the app's settings changed, and what they led to says nothing about the new ones.
-func (g *guard) reset() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.proven, g.last, g.size, g.at, g.lastBad = false, nil, 0, 0, 0
-	g.buckets = [guardBuckets]guardBucket{}
 }
 
 func guardPeriod(cfg RejectGuard, now time.Time) int64 {

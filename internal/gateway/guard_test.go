@@ -71,8 +71,6 @@ func TestGuard_OldSendsLeaveTheRing(t *testing.T) {
 	cfg.Min = 20
 	g.record(cfg, now, true)
 	require.True(t, g.believes(cfg, now), "a new min begins a new ring")
-	g.reset()
-	require.False(t, g.believes(cfg, now))
 }
 
 func TestGuard_OneGuardedVerdictAfterASuccessCounts(t *testing.T) {
@@ -86,6 +84,32 @@ func TestGuard_OneGuardedVerdictAfterASuccessCounts(t *testing.T) {
 		for _, d := range h.store.dead {
 			require.True(t, d.Guarded)
 		}
+	})
+}
+
+// A success of the old settings that arrives late must not prove the new ones, nor an old guarded verdict count for them.
+func TestGuard_RequestsUnderWayAtAReloadSpeakForTheirOwnSettings(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("late-good", ok.after(2*time.Second))
+		h.provider.script("late-bad", guarded.after(4*time.Second))
+		h.state(event("good", "$0"))
+		answers := make(chan push.State, 2)
+		go func() { h.state(event("late-good", "$e")) }()
+		go func() { answers <- h.state(event("late-bad", "$e")) }()
+		time.Sleep(time.Second)
+		next := &fakeProvider{}
+		next.script("bad", guarded, throttled)
+		h.apps[0].Provider, h.apps[0].Fingerprint = next, "two"
+		require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, push.StateQueued, h.state(event("bad", "$e")), "not proven by the old settings' success")
+		require.Equal(t, push.StateDelivered, h.state(event("good", "$1")))
+		require.Equal(t, push.StateQueued, <-answers, "the old settings' verdict")
+		require.Empty(t, h.store.dead)
+		next.script("bad", ok)
+		time.Sleep(time.Minute)
 	})
 }
 

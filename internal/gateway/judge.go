@@ -33,9 +33,10 @@ type verdict struct {
 	panicked bool
 	// shown is true when the provider really accepted something for the phone.
 	shown bool
-	// since and guarded describe the ledger entry of a dead pushkey.
-	since   time.Time
-	guarded bool
+	// since is the time in the ledger entry of a dead pushkey. guard is what a guarded verdict rests on, nil when the
+	// verdict is certain.
+	since time.Time
+	guard *guard
 }
 
 // verdictKind is what becomes of the notification.
@@ -85,12 +86,12 @@ type trial struct {
 }
 
 // judge turns a trial into a verdict, and tells gate and guard what it says about the app.
-func (g *Gateway) judge(t trial, cfg Config) verdict {
+func (g *Gateway) judge(t trial, cfg *Config) verdict {
 	now := time.Now()
 	v, end := g.weigh(t, cfg, now)
 	v.asked = true
 	if v.shown {
-		t.lane.guard.prove()
+		t.binding.guard.prove()
 		t.lane.gate.flowing()
 	}
 	if t.lane.gate.leave(t.permit, end, now) {
@@ -102,7 +103,7 @@ func (g *Gateway) judge(t trial, cfg Config) verdict {
 	return v
 }
 
-func (g *Gateway) weigh(t trial, cfg Config, now time.Time) (verdict, ending) {
+func (g *Gateway) weigh(t trial, cfg *Config, now time.Time) (verdict, ending) {
 	if t.panicked {
 		return verdict{reason: reasonPanic, panicked: true}, endNotAsked
 	}
@@ -118,10 +119,10 @@ func (g *Gateway) weigh(t trial, cfg Config, now time.Time) (verdict, ending) {
 		if reason == push.ReasonNothingToSend {
 			return verdict{kind: verdictDelivered, reason: reason}, endNotAsked
 		}
-		t.lane.guard.record(cfg.RejectGuard, now, false)
+		t.binding.guard.record(cfg.RejectGuard, now, false)
 		return verdict{kind: verdictDelivered, reason: reason, shown: true}, endAnswer
 	case push.Rejected:
-		t.lane.guard.record(cfg.RejectGuard, now, !t.outcome.Certain)
+		t.binding.guard.record(cfg.RejectGuard, now, !t.outcome.Certain)
 		return g.weighDead(t, cfg, reason, now), endAnswer
 	case push.RetryAfter:
 		return g.weighLater(t, cfg, reason, now)
@@ -151,7 +152,7 @@ func (g *Gateway) weighFault(t trial, now time.Time) (verdict, ending) {
 }
 
 // weighDead decides whether "dead" may be believed (design.md 2, the ways a pushkey is dead).
-func (g *Gateway) weighDead(t trial, cfg Config, reason string, now time.Time) verdict {
+func (g *Gateway) weighDead(t trial, cfg *Config, reason string, now time.Time) verdict {
 	o := t.outcome
 	if registered := t.device.PushkeyTS; registered > 0 && !o.Since.IsZero() && o.Since.Unix() <= registered {
 		// It died before this registration, as far as whole seconds can tell: the answer is about an earlier life.
@@ -160,7 +161,7 @@ func (g *Gateway) weighDead(t trial, cfg Config, reason string, now time.Time) v
 		}
 		return verdict{reason: reasonStale, stale: true}
 	}
-	if !o.Certain && !t.lane.guard.believes(cfg.RejectGuard, now) {
+	if !o.Certain && !(t.lane.guardedBy(t.binding.guard) && t.binding.guard.believes(cfg.RejectGuard, now)) {
 		g.heldVerdict(t.lane, reason)
 		return verdict{reason: reason}
 	}
@@ -169,11 +170,15 @@ func (g *Gateway) weighDead(t trial, cfg Config, reason string, now time.Time) v
 	if !o.Since.IsZero() && o.Since.Before(since) {
 		since = o.Since
 	}
-	return verdict{kind: verdictDead, reason: reason, since: since, guarded: !o.Certain}
+	v := verdict{kind: verdictDead, reason: reason, since: since}
+	if !o.Certain {
+		v.guard = t.binding.guard
+	}
+	return v
 }
 
 // weighLater finds the time of the next attempt. A zero due is filled in by the ladder.
-func (g *Gateway) weighLater(t trial, cfg Config, reason string, now time.Time) (verdict, ending) {
+func (g *Gateway) weighLater(t trial, cfg *Config, reason string, now time.Time) (verdict, ending) {
 	o, v, end := t.outcome, verdict{reason: reason}, endAnswer
 	if o.Transport {
 		end = endNoAnswer

@@ -18,7 +18,6 @@ type lane struct {
 	binding atomic.Pointer[binding]
 	slots   *slots
 	gate    *gate
-	guard   guard
 	// held is when the guard last held a verdict back, in unix nanoseconds; 0 when that is over.
 	held atomic.Int64
 }
@@ -27,15 +26,18 @@ type lane struct {
 type binding struct {
 	App
 	generation uint64
-	refs       atomic.Int64 // one for being current, one for each request under way
-	closed     func(*binding)
+	// guard belongs to the fingerprint: bindings with the same one share it, and what older settings led to neither proves
+	// nor condemns newer ones.
+	guard  *guard
+	refs   atomic.Int64 // one for being current, one for each request under way
+	closed func(*binding)
 }
 
 func newBinding(app App, generation uint64, closed func(*binding)) *binding {
 	if app.MaxInFlight <= 0 {
 		app.MaxInFlight = defaultInFlight
 	}
-	b := &binding{App: app, generation: generation, closed: closed}
+	b := &binding{App: app, generation: generation, guard: &guard{}, closed: closed}
 	b.refs.Store(1)
 	return b
 }
@@ -55,6 +57,9 @@ func (l *lane) acquire() *binding {
 		}
 	}
 }
+
+// guardedBy reports whether the app's current settings are those that a guard belongs to.
+func (l *lane) guardedBy(g *guard) bool { return l.binding.Load().guard == g }
 
 // enter takes the current binding and a permit to send with it; false when the app is closed.
 func (l *lane) enter(now time.Time) (*binding, permit, bool) {

@@ -99,9 +99,12 @@ func (g *Gateway) newLane(name push.AppID, b *binding) *lane {
 
 // rebind gives a lane its new settings and returns the old ones.
 func (g *Gateway) rebind(l *lane, b *binding, now time.Time) *binding {
-	was := l.binding.Swap(b)
+	was := l.binding.Load()
+	if was.Fingerprint == b.Fingerprint {
+		b.guard = was.guard
+	}
+	l.binding.Store(b)
 	if was.Fingerprint != b.Fingerprint {
-		l.guard.reset()
 		g.dead.removeGuarded(l.name)
 		g.chores.settings(l.name, g.fingerprint(b.App))
 		g.chores.wake(l.name)

@@ -28,7 +28,7 @@ func (g *Gateway) retry(name push.AppID, row push.Queued) settling {
 		item.verdict = v
 		return item
 	}
-	if !g.sendRow(&item, n, rt.cfg) {
+	if !g.sendRow(&item, n, &rt.cfg) {
 		item.back = true
 	}
 	return item
@@ -51,7 +51,7 @@ func (g *Gateway) needless(item settling, n push.Notification) (verdict, bool) {
 }
 
 // sendRow makes the attempt. It returns false when it was not made: the gate closed, or the gateway is leaving.
-func (g *Gateway) sendRow(item *settling, n push.Notification, cfg Config) bool {
+func (g *Gateway) sendRow(item *settling, n push.Notification, cfg *Config) bool {
 	l := item.lane
 	if !l.slots.try() {
 		w := l.slots.line(false)

@@ -169,6 +169,7 @@ func (g *Gateway) settled(item settling, ours bool) {
 		}
 		if item.dead != nil {
 			g.dead.put(*item.dead)
+			g.doubt(item.lane, row.Device, item.verdict)
 		}
 		if item.final != finalDelivered {
 			g.recall.unqueued(row.Dedup)
