@@ -15,7 +15,7 @@ func matrix() []row {
 		{"F6", "GOAWAY, Shutdown, REFUSED_STREAM, one stream", sqliteOnly, postgresOnly, (*rig).goAway},
 		{"F8", "bad certificates, out and in", sqliteOnly, nil, (*rig).certificates},
 		{"F10", "power loss", sqliteOnly, nil, (*rig).powerLoss},
-		{"F11", "disk full, then read-only", sqliteOnly, nil, (*rig).diskFull},
+		{"F11", "disk full", sqliteOnly, nil, (*rig).diskFull},
 		{"F12", "clocks that disagree", sqliteOnly, nil, (*rig).clocks},
 		{"F13", "database silent, away, slow", postgresOnly, nil, (*rig).databaseDown},
 		{"F14", "queue full", sqliteOnly, nil, (*rig).queueFull},

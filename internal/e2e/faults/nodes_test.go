@@ -62,7 +62,8 @@ func (x *rig) splitByWire() {
 	x.faultEnds()
 	stop()
 	x.settle()
-	// What the cut-off node had in its hands, and what it sent although the outcome of its commit was lost on the way.
-	x.dupBound = inFlight + x.sender.cut
+	// What the cut-off node had in its hands; and suppression is per node: of a request that it answered 503 after it
+	// had delivered some of the devices, the caller's repeat may reach the other node.
+	x.dupBound = inFlight + x.sender.turned
 	x.verdict()
 }

@@ -78,18 +78,25 @@ func (x *rig) calledDead(token string) bool {
 	return false
 }
 
-// duplicates counts second arrivals; unexplained are those whose first arrival a provider acknowledged to somebody who
-// was still listening.
+// duplicates counts second arrivals; unexplained are those of which more than one was acknowledged to somebody who was
+// still listening.
 func (x *rig) duplicates() (all, unexplained int) {
 	for _, receipts := range x.oracle.arrived {
-		for i := range receipts[1:] {
-			all++
-			if first := receipts[i]; !first.Unheard && first.Fault == "" {
-				unexplained++
-			}
-		}
+		all += len(receipts) - 1
+		unexplained += max(heard(receipts)-1, 0)
 	}
 	return all, unexplained
+}
+
+// heard counts the arrivals whose acknowledgement was heard.
+func heard(receipts []simulator.Receipt) int {
+	n := 0
+	for _, r := range receipts {
+		if !r.Unheard && r.Fault == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // falseRejects lists tokens that were reported although nobody called them dead.
@@ -184,6 +191,11 @@ func (x *rig) verdict() {
 	x.sender.mu.Unlock()
 	x.result.lost, x.result.duplicates, x.result.falseRejects = len(missing), dup, len(dead)
 	x.result.bound = x.dupBound
+	if len(missing) > 0 {
+		for _, n := range x.nodes {
+			x.Logf("%s\n%s", n.Admin(x, "/metrics").Body, tail(n.Output()))
+		}
+	}
 	require.Emptyf(x, sample(missing), "lost %d of %d", len(missing), x.result.promised)
 	require.Empty(x, dead, "reported as dead although nobody said so")
 	require.Empty(x, odd, "answers beside the contract")
@@ -201,7 +213,7 @@ func (x *rig) sampleDuplicates() string {
 	var b strings.Builder
 	n := 0
 	for it, receipts := range x.oracle.arrived {
-		if len(receipts) < 2 || receipts[0].Unheard || receipts[0].Fault != "" {
+		if heard(receipts) < 2 {
 			continue
 		}
 		fmt.Fprintf(&b, "\n%s %s:", it.event, it.token)

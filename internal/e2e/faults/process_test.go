@@ -121,7 +121,7 @@ func (x *rig) files() []string {
 func broken(text string, i int) string {
 	switch i % 5 {
 	case 0:
-		return text[:len(text)/2]
+		return text[:strings.Index(text, "https://")]
 	case 1:
 		return text + "surprise: true\n"
 	case 2:

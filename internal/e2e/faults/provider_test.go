@@ -159,7 +159,7 @@ func (x *rig) goAway() {
 		for _, s := range every {
 			require.NoError(x, x.sim.Disconnect(x.ctx(), s))
 			x.script(s, simulator.AnyToken, simulator.Answer{Fault: simulator.FaultRefuse, Times: 3}, simulator.Answer{Fault: simulator.FaultReset, Times: 3},
-				simulator.Answer{Fault: simulator.FaultTruncate, Times: 3})
+				simulator.Answer{Fault: simulator.FaultTruncate, Delivered: true, Times: 3}) // its status was heard
 		}
 		time.Sleep(150 * time.Millisecond)
 		for _, s := range every {
@@ -169,6 +169,9 @@ func (x *rig) goAway() {
 		for _, s := range every {
 			x.set(s, simulator.Conditions{Latency: 100 * time.Millisecond})
 		}
+	}
+	for _, s := range every {
+		x.script(s, simulator.AnyToken) // what nobody has met yet is called off
 	}
 	x.faultEnds()
 	stop()

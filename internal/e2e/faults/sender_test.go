@@ -45,6 +45,7 @@ type sender struct {
 	promised   map[item]*promise
 	rejected   map[string]bool // tokens that were in `rejected`
 	refused    int             // requests answered 503
+	turned     int             // devices in those
 	odd        []string        // answers that no contract knows
 	broken     int             // requests without an answer
 	cut        int             // devices in those
@@ -93,6 +94,7 @@ func (s *sender) send(op operation, event string, devices ...device) bool {
 		s.cut += len(devices)
 	case a.Status == http.StatusServiceUnavailable:
 		s.refused++
+		s.turned += len(devices)
 		s.retryAfter = s.retryAfter && a.Header.Get("Retry-After") != ""
 	case a.Status == http.StatusOK:
 		s.note(op, event, devices, a.Body)

@@ -24,8 +24,8 @@ func split(i int) order {
 	return order{opMatrix, []device{androidDevice(i)}}
 }
 
-// diskFull (F11): no space left, and then a file system that became read-only. What needs the queue is refused, what
-// does not is delivered, nothing crashes, and space is all it takes to go on.
+// diskFull (F11): no space left, twice. What needs the queue is refused, what does not is delivered, nothing crashes,
+// and space is all it takes to go on.
 func (x *rig) diskFull() {
 	disk := x.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
@@ -40,16 +40,16 @@ func (x *rig) diskFull() {
 	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
 	require.Equal(x, 20, x.send(20, to(iosDevice)), "queued while there is room")
 
-	ballast := filepath.Join(disk, "ballast")
-	fill(x, ballast)
-	x.withoutStore(1000)
-	require.NoError(x, os.Remove(ballast))
-	x.until("the store's return", func() bool { return x.send(1, to(func(i int) device { return iosDevice(2000 + i) })) == 1 })
-
-	require.NoError(x, syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-	x.withoutStore(3000)
-	require.NoError(x, syscall.Mount("", disk, "", syscall.MS_REMOUNT, ""))
-	x.until("the store's return", func() bool { return x.send(1, to(func(i int) device { return iosDevice(4000 + i) })) == 1 })
+	for round := range 2 {
+		ballast := filepath.Join(disk, "ballast")
+		fill(x, ballast)
+		x.withoutStore(1000 * (round + 1))
+		x.during(0, 5*time.Minute)
+		require.NoError(x, os.Remove(ballast))
+		x.until("the store's return", func() bool {
+			return x.send(1, to(func(i int) device { return iosDevice(10_000*(round+1) + i) })) == 1
+		})
+	}
 
 	x.set(simulator.APNs, simulator.Conditions{})
 	x.faultEnds()
@@ -138,8 +138,10 @@ func (x *rig) queueFull() {
 	require.Zero(x, x.send(5, to(func(i int) device { return androidDevice(2000 + i) })), "and stay so")
 
 	x.set(simulator.FCM, simulator.Conditions{})
-	x.until("room", func() bool { return x.sum(x.node(), "pushgate_queue_depth") <= 65 })
-	require.Equal(x, 5, x.send(5, to(func(i int) device { return iosDevice(3000 + i) })), "taken again: one app's half is free, too")
+	x.until("room", func() bool { return x.sum(x.node(), "pushgate_queue_depth") <= 140 })
+	x.set(simulator.WebPush, simulator.Conditions{Outage: simulator.OutageRefuse})
+	require.Equal(x, 5, x.send(5, to(func(i int) device { return x.web[i%len(x.web)] })), "taken again")
+	x.set(simulator.WebPush, simulator.Conditions{})
 	x.until("the end of the alert", func() bool { return x.sum(x.node(), "pushgate_queue_full") == 0 })
 	x.set(simulator.APNs, simulator.Conditions{})
 	x.faultEnds()

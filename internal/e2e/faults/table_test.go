@@ -22,7 +22,7 @@ type row struct {
 type result struct {
 	id, name     string
 	engine       engine
-	ok           bool
+	ran, ok      bool
 	promised     int // devices answered 2xx
 	refused      int // requests answered 503
 	cut          int // requests without an answer
@@ -65,6 +65,7 @@ func TestFaults(t *testing.T) {
 				t.Run(r.id+" "+string(e), func(t *testing.T) {
 					x := &rig{T: t, engine: e, result: result{id: r.id, name: r.name, engine: e, lost: -1}}
 					defer func() {
+						x.result.ran = true
 						x.result.ok = !t.Failed() && !t.Skipped()
 						mu.Lock()
 						*res = x.result
@@ -85,6 +86,9 @@ func show(results []*result) {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "fault\tstore\tpromised\t503\tcut\tlost\tduplicates\tfalse rejects\tfirst\trecovery\t")
 	for _, r := range results {
+		if !r.ran {
+			continue // left out by -run
+		}
 		dup := fmt.Sprint(r.duplicates)
 		if r.bound > 0 {
 			dup = fmt.Sprintf("%d (<= %d)", r.duplicates, r.bound)
