@@ -66,7 +66,8 @@ type Conn struct {
 	enc        *hpack.Encoder
 	block      bytes.Buffer
 	streams    map[uint32]*Stream
-	maxID      uint32 // highest stream id seen
+	maxID      uint32 // highest stream id taken
+	heardID    uint32 // highest stream id heard of: also those ignored after GOAWAY, which are not idle any more
 	lastID     uint32 // after GOAWAY: streams above are ignored
 	limit      uint32
 	sendWindow int64
@@ -246,7 +247,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) error {
 		if st.window += int64(f.Increment); st.window > 1<<31-1 {
 			return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeFlowControl}
 		}
-	} else if f.StreamID > c.maxID {
+	} else if f.StreamID > max(c.maxID, c.heardID) {
 		return http2.ConnectionError(http2.ErrCodeProtocol) // an idle stream
 	}
 	c.sendPending()
@@ -256,7 +257,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) error {
 func (c *Conn) onReset(f *http2.RSTStreamFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.StreamID > c.maxID {
+	if f.StreamID > max(c.maxID, c.heardID) {
 		return http2.ConnectionError(http2.ErrCodeProtocol) // an idle stream
 	}
 	if st := c.streams[f.StreamID]; st != nil {

@@ -230,3 +230,17 @@ func FuzzServe(f *testing.F) {
 		require.Zero(t, r.counters.Streams.Load(), "a stream was left over")
 	})
 }
+
+// A peer that had not read our GOAWAY yet opens streams above the last one, and cancels them when it has.
+func TestGoAway_StreamsSentTooLateMayBeCancelled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil).greet()
+	kept := r.open(1)
+	r.conn.GoAway(0, http2.ErrCodeNo, nil)
+	require.EqualValues(t, 1, next[*http2.GoAwayFrame](r).LastStreamID)
+	r.headers(3, false)
+	require.NoError(t, r.fr.WriteWindowUpdate(3, 10))
+	require.NoError(t, r.fr.WriteRSTStream(3, http2.ErrCodeCancel))
+	require.Equal(t, Answered, kept.answer(Response{Status: 200}), "the connection lives on for what was taken")
+	require.EqualValues(t, 1, next[*http2.MetaHeadersFrame](r).StreamID)
+}

@@ -31,6 +31,7 @@ func (c *Conn) onHeaders(f *http2.MetaHeadersFrame) error {
 
 // open admits a new stream; nil means that it is ignored or refused.
 func (c *Conn) open(f *http2.MetaHeadersFrame) (*Stream, error) {
+	c.heardID = max(c.heardID, f.StreamID)
 	if f.StreamID <= c.maxID || c.goneAway && f.StreamID > c.lastID {
 		return nil, nil // late trailers of a closed stream, or sent before the peer read our GOAWAY
 	}
