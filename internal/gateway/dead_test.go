@@ -111,9 +111,7 @@ func TestLedger_RecordedBeforeTheAnswer(t *testing.T) {
 		h.provider.all(certain)
 		h.store.set(func(s *fakeStore) { s.slow = 300 * time.Millisecond })
 		require.Equal(t, push.StateRejected, h.state(event("k", "$1")))
-		h.store.mu.Lock()
-		require.Len(t, h.store.dead, 1)
-		h.store.mu.Unlock()
+		require.Len(t, h.store.ledger(), 1)
 	})
 }
 

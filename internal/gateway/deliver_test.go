@@ -167,6 +167,7 @@ func TestDeliver_ACallerThatHangsUpChangesNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, push.StateDelivered, out[0].State)
 		require.Equal(t, push.StateQueued, out[1].State)
+		h.stop()
 		for _, d := range h.provider.deadline {
 			require.Equal(t, h.cfg.ProviderTimeout, d)
 		}
@@ -203,9 +204,7 @@ func TestDeliver_StoreDown(t *testing.T) {
 				require.Equal(t, []push.State{push.StateDelivered, push.StateDelivered}, h.states(event("good", "$1"), event("later", "$1")))
 				require.Equal(t, 3, h.provider.delivered(), "the repeat rings nobody twice")
 				time.Sleep(30 * time.Second)
-				h.store.mu.Lock()
-				require.Len(t, h.store.dead, 1, "the verdict is written once the store is back")
-				h.store.mu.Unlock()
+				require.Len(t, h.store.ledger(), 1, "the verdict is written once the store is back")
 			})
 		})
 	}

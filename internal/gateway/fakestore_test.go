@@ -88,6 +88,19 @@ func (s *fakeStore) all() []push.Queued {
 	return rows
 }
 
+// ledger returns the entries that stand.
+func (s *fakeStore) ledger() []push.DeadKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []push.DeadKey
+	for _, d := range s.dead {
+		if !d.Cleared {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // begin counts a call, delays it and fails it as told; on nil the store is locked.
 func (s *fakeStore) begin(ctx context.Context, call string, needsRoom bool) error {
 	s.mu.Lock()

@@ -115,7 +115,7 @@ func TestPause_ProbesAtOnceAfterAReload(t *testing.T) {
 		require.Empty(t, h.store.all())
 		require.Equal(t, 10, fixed.delivered())
 		require.Equal(t, 1, h.provider.count())
-		require.Equal(t, 1, h.provider.closed, "the old provider is closed once idle")
+		require.Equal(t, 1, h.provider.closes(), "the old provider is closed once idle")
 	})
 }
 
@@ -130,12 +130,12 @@ func TestPause_WhatOldSettingsLedToDoesNotPauseTheNewOnes(t *testing.T) {
 		fixed := &fakeProvider{}
 		h.apps[0].Provider, h.apps[0].Fingerprint = fixed, "two"
 		require.NoError(t, h.Reload(h.cfg, h.apps, nil))
-		require.Zero(t, h.provider.closed, "requests under way keep the old provider")
+		require.Zero(t, h.provider.closes(), "requests under way keep the old provider")
 		require.Equal(t, push.StateQueued, <-done)
 		require.False(t, h.Stats().Apps[0].Paused)
 		time.Sleep(15 * time.Second)
 		require.Equal(t, 1, fixed.delivered())
-		require.Equal(t, 1, h.provider.closed)
+		require.Equal(t, 1, h.provider.closes())
 	})
 }
 

@@ -81,7 +81,7 @@ func TestGuard_OneGuardedVerdictAfterASuccessCounts(t *testing.T) {
 		h.provider.script("bad", guarded)
 		require.Equal(t, push.StateRejected, h.state(event("bad", "$e")))
 		require.False(t, h.observer.alert(theApp+" guard_held"))
-		for _, d := range h.store.dead {
+		for _, d := range h.store.ledger() {
 			require.True(t, d.Guarded)
 		}
 	})
@@ -107,7 +107,7 @@ func TestGuard_RequestsUnderWayAtAReloadSpeakForTheirOwnSettings(t *testing.T) {
 		require.Equal(t, push.StateQueued, h.state(event("bad", "$e")), "not proven by the old settings' success")
 		require.Equal(t, push.StateDelivered, h.state(event("good", "$1")))
 		require.Equal(t, push.StateQueued, <-answers, "the old settings' verdict")
-		require.Empty(t, h.store.dead)
+		require.Empty(t, h.store.ledger())
 		next.script("bad", ok)
 		time.Sleep(time.Minute)
 	})
@@ -146,7 +146,7 @@ func TestGuard_SwappedEnvironment(t *testing.T) {
 				time.Sleep(time.Hour)
 				require.True(t, h.observer.alert(theApp+" guard_held"))
 				require.Zero(t, h.Stats().Account.Rejected)
-				require.Empty(t, h.store.dead)
+				require.Empty(t, h.store.ledger())
 				require.Len(t, h.store.all(), 200)
 				fixed := &fakeProvider{}
 				fixed.script("k7", guarded) // one is really dead
@@ -212,7 +212,7 @@ func TestGuard_ChangedSettingsDropGuardedEntries(t *testing.T) {
 				time.Sleep(time.Minute)
 				h.restart()
 				require.Equal(t, 1, h.Stats().LedgerEntries, "the store knows it too")
-				require.Zero(t, h.provider.closed-map[string]int{"restart": 2}[how]-map[bool]int{true: 1}[how != "restart"], "an unchanged provider stays open over a reload")
+				require.Zero(t, h.provider.closes()-map[string]int{"restart": 2}[how]-map[bool]int{true: 1}[how != "restart"], "an unchanged provider stays open over a reload")
 			})
 		})
 	}

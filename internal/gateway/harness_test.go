@@ -127,6 +127,20 @@ func (p *fakeProvider) sends() []sentPush {
 	return append([]sentPush(nil), p.sent...)
 }
 
+// peak returns how many requests were under way at once since the last call, and how many are now.
+func (p *fakeProvider) peak() (most, now int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	most, p.most = p.most, p.flying
+	return most, p.flying
+}
+
+func (p *fakeProvider) closes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 func (p *fakeProvider) count() int { return len(p.sends()) }
 
 // delivered counts the answers that let a phone ring.

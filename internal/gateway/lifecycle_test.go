@@ -28,7 +28,7 @@ func TestStop_AttemptsUnderWayFinishAndAreSettled(t *testing.T) {
 		require.LessOrEqual(t, time.Since(began), 8*time.Second)
 		require.Len(t, h.store.all(), 1)
 		require.Equal(t, 2, h.provider.delivered())
-		require.Equal(t, 1, h.provider.closed)
+		require.Equal(t, 1, h.provider.closes())
 		require.NoError(t, h.Stop(t.Context()), "twice does nothing")
 	})
 }
@@ -156,7 +156,7 @@ func TestReload_AllOrNothing(t *testing.T) {
 		require.ErrorContains(t, h.Reload(h.cfg, []App{{Pattern: "a*", Provider: next}, {Pattern: "*", Provider: next}}, nil), "apps[1]")
 		require.Equal(t, push.StateDelivered, h.state(event("k", "$e")))
 		require.Zero(t, next.count())
-		require.Zero(t, h.provider.closed)
+		require.Zero(t, h.provider.closes())
 	})
 }
 
@@ -199,7 +199,7 @@ func TestReload_ThousandTimesUnderLoad(t *testing.T) {
 		total := 0
 		for i, p := range providers {
 			total += p.delivered()
-			require.Equal(t, i < len(providers)-1, p.closed == 1, "provider %d closed %d times", i, p.closed)
+			require.Equal(t, i < len(providers)-1, p.closes() == 1, "provider %d closed %d times", i, p.closes())
 		}
 		require.Equal(t, sent, total)
 		require.Empty(t, h.store.all())
@@ -217,7 +217,7 @@ func TestReload_RemovedAppBecomesUnknownAndAddedOneWorks(t *testing.T) {
 		n.Device.AppID = "com.new"
 		require.Equal(t, push.StateDelivered, h.state(n))
 		synctest.Wait()
-		require.Equal(t, 1, h.provider.closed)
+		require.Equal(t, 1, h.provider.closes())
 		require.Len(t, h.Stats().Apps, 1)
 	})
 }
@@ -292,7 +292,7 @@ func TestShared_AStaleVerdictIsFencedOff(t *testing.T) {
 		require.Equal(t, 1, bPhones.count())
 		time.Sleep(10 * time.Second)
 		require.Len(t, store.all(), 1, "b's row stays")
-		require.Empty(t, store.dead)
+		require.Empty(t, store.ledger())
 		require.Zero(t, a.Stats().LedgerEntries)
 		require.Zero(t, a.Stats().Account.Rejected)
 		require.EqualValues(t, 1, a.Stats().Account.HandedOver)
@@ -344,7 +344,6 @@ func TestUpkeep_NothingExpiresWhileTheClockIsInDoubt(t *testing.T) {
 		h.provider.all(throttled)
 		h.state(event("k", "$e"))
 		h.watch.mu.Lock()
-		h.watch.began = h.watch.began.Add(0)
 		h.watch.drift = 2 * time.Hour // as if the clocks had been apart by two hours until now
 		h.watch.mu.Unlock()
 		time.Sleep(time.Minute)

@@ -57,7 +57,8 @@ const (
 
 type model struct {
 	t     *testing.T
-	rng   *rand.Rand
+	rng   *rand.Rand // of the driver
+	dice  *rand.Rand // of the provider; mu guards it
 	store *fakeStore
 	obs   *recorder
 	apps  []App
@@ -94,7 +95,7 @@ type mortal struct {
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: newFakeStore(), obs: newRecorder(), cfg: DefaultConfig(),
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), store: newFakeStore(), obs: newRecorder(), cfg: DefaultConfig(),
 		receipts: map[string]int{}, promised: map[string]time.Time{}, crashed: map[string]bool{},
 	}
 	m.apps = []App{{Pattern: theApp, Provider: &modelProvider{m}, Kind: "apns", Fingerprint: "0", MaxInFlight: 40}}
@@ -338,12 +339,12 @@ func (p *modelProvider) Send(ctx context.Context, n push.Notification, _ push.Ha
 	m := p.m
 	m.mu.Lock()
 	m.flying++
-	now, luck := m.mode, m.rng.IntN(100)
-	takes := time.Duration(m.rng.IntN(200)) * time.Millisecond
+	now, luck := m.mode, m.dice.IntN(100)
+	takes := time.Duration(m.dice.IntN(200)) * time.Millisecond
 	if now == modeHangs || now == modeFlaky && luck < 10 {
-		takes = time.Duration(m.rng.IntN(20_000)) * time.Millisecond
+		takes = time.Duration(m.dice.IntN(20_000)) * time.Millisecond
 	}
-	delay := time.Duration(m.rng.IntN(600)) * time.Second
+	delay := time.Duration(m.dice.IntN(600)) * time.Second
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()

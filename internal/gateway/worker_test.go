@@ -231,8 +231,8 @@ func TestRetry_KnownDeadRowsAreNotSent(t *testing.T) {
 		require.Empty(t, h.store.all())
 		require.Equal(t, 3, h.provider.count())
 		require.EqualValues(t, 3, h.Stats().Account.Rejected)
-		require.Len(t, h.store.dead, 1)
-		for _, d := range h.store.dead {
+		require.Len(t, h.store.ledger(), 1)
+		for _, d := range h.store.ledger() {
 			require.False(t, d.Since.IsZero())
 		}
 	})
@@ -244,9 +244,10 @@ func TestRetry_OneRowPerDeviceInFlight(t *testing.T) {
 		h := newHarness(t)
 		h.provider.script("k", throttled, throttled, throttled, ok.after(3*time.Second))
 		h.states(event("k", "$1"), event("k", "$2"), event("k", "$3"))
-		h.provider.most = 0
+		h.provider.peak()
 		time.Sleep(time.Minute)
-		require.Equal(t, 1, h.provider.most)
+		most, _ := h.provider.peak()
+		require.Equal(t, 1, most)
 		require.Equal(t, 3, h.provider.delivered())
 		require.Empty(t, h.store.all())
 	})
@@ -284,7 +285,8 @@ func TestRetry_BacklogDrainsAtAConstantCost(t *testing.T) {
 		first := h.provider.sends()[h.provider.count()-rows].at
 		require.LessOrEqual(t, first.Sub(back), 30*time.Second, "first send")
 		require.Equal(t, rows, h.provider.delivered())
-		require.LessOrEqual(t, h.provider.most, appRetries+1)
+		most, _ := h.provider.peak()
+		require.LessOrEqual(t, most, appRetries+1)
 		require.Less(t, h.store.count("claim")-before["claim"], 3*rows/claimBatch+100)
 		require.Less(t, h.store.count("settle")-before["settle"], 3*rows/claimBatch+100)
 	})
