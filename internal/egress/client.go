@@ -52,11 +52,13 @@ func (g *Guard) Client(o ClientOptions) *Client {
 			// A redirect is an answer like any other: following it would hand the choice of the address to the other side.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
-				Proxy:                  nil, // never from the environment
-				DialContext:            g.DialContext,
-				TLSClientConfig:        conf,
-				TLSHandshakeTimeout:    dialTimeout,
-				ForceAttemptHTTP2:      true,
+				Proxy:               nil, // never from the environment
+				DialContext:         g.DialContext,
+				TLSClientConfig:     conf,
+				TLSHandshakeTimeout: dialTimeout,
+				ForceAttemptHTTP2:   true,
+				// A connection that a NAT forgot is noticed by an unanswered ping; without one every request on it would time out.
+				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 				DisableCompression:     true, // what is small on the wire stays small
 				MaxResponseHeaderBytes: 16 << 10,
 				ResponseHeaderTimeout:  o.Timeout,
