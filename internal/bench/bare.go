@@ -94,6 +94,7 @@ func bareSender(kind, url, ca, keyFile string) (func(context.Context, int64) err
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(text)
+	//nolint:staticcheck // what a bare sender with apns2 runs on
 	transport := &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
 	if kind == "apns" {
 		return bareAPNs(url, keyFile, transport)
