@@ -125,7 +125,7 @@ func broken(text string, i int) string {
 	case 1:
 		return text + "surprise: true\n"
 	case 2:
-		return strings.Replace(text, "ca_file: ", "ca_file: /nonexistent", 1)
+		return strings.Replace(text, ", ca_file: ", ", ca_file: /nonexistent", 1)
 	case 3:
 		return strings.Replace(text, "com.example.cert.ios", "com.example.app.*", 1) + "listen: {}\n"
 	default:
@@ -138,7 +138,7 @@ func changed(text string, i int) string {
 	if i%2 == 0 {
 		return text
 	}
-	return strings.ReplaceAll(text, `ca_file: `, `max_in_flight: 900, ca_file: `)
+	return strings.ReplaceAll(text, ", ca_file: ", ", max_in_flight: 900, ca_file: ")
 }
 
 // certificates (F8): providers show bad certificates; callers show bad ones to us.

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // and the machine's other work.
 const settleTime = 3 * time.Minute
 
+// patience bounds a wait for something that takes a lease (45 s) at most.
+const patience = 2 * time.Minute
+
 // full reports whether outages last as long as in life.
 var full = os.Getenv("FAULTS") == "full"
 
@@ -161,7 +164,7 @@ func (x *rig) reload(taken bool) {
 // until waits for something that must come.
 func (x *rig) until(what string, ok func() bool) {
 	x.Helper()
-	limit := time.Now().Add(harness.Patience)
+	limit := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(limit) {
 			var out string
@@ -174,8 +177,16 @@ func (x *rig) until(what string, ok func() bool) {
 	}
 }
 
-// tail is the end of a log.
-func tail(s string) string { return s[max(0, len(s)-3000):] }
+// tail is the end of a log, without the requests.
+func tail(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if !strings.Contains(line, `"msg":"request"`) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()[max(0, b.Len()-3000):]
+}
 
 // gauge reads one metric of a node.
 func (x *rig) sum(n *harness.Node, name string, labels ...string) float64 {
