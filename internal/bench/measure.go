@@ -64,11 +64,18 @@ func (r *rig) measure(ctx context.Context, w workload, d time.Duration) (result,
 		return result{}, err
 	}
 	defer stub.stop()
-	gw, err := r.gateway(ctx, stub)
+	gw, err := r.gateway(ctx, stub, w.scene)
 	if err != nil {
 		return result{}, err
 	}
 	defer gw.stop()
+	down, err := r.set(ctx, gw, w.scene)
+	if down != nil {
+		defer down()
+	}
+	if err != nil {
+		return result{}, err
+	}
 	res, err := r.drive(ctx, gw, w, d)
 	if err != nil {
 		return res, err

@@ -114,8 +114,8 @@ func (r *rig) spawn(ctx context.Context, args ...string) (*child, error) {
 }
 
 // gateway starts pushgate against a stub.
-func (r *rig) gateway(ctx context.Context, stub *child) (*child, error) {
-	if err := r.configure(stub.url); err != nil {
+func (r *rig) gateway(ctx context.Context, stub *child, s scene) (*child, error) {
+	if err := r.configure(stub.url, s); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(r.file("data")); err != nil {
@@ -148,7 +148,7 @@ func (r *rig) gateway(ctx context.Context, stub *child) (*child, error) {
 }
 
 // configure writes what an operator would: nothing is tuned, request lines are logged.
-func (r *rig) configure(stub string) error {
+func (r *rig) configure(stub string, s scene) error {
 	key, err := os.ReadFile(r.file("account.pem"))
 	if err != nil {
 		return fmt.Errorf("read the account's key: %w", err)
@@ -163,6 +163,10 @@ func (r *rig) configure(stub string) error {
 	if err := os.WriteFile(r.file("account.json"), account, 0o600); err != nil {
 		return fmt.Errorf("write the account: %w", err)
 	}
+	var more strings.Builder
+	for i := range s.apps {
+		fmt.Fprintf(&more, "  - app_id: com.example.app%d.ios\n    apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: \"%s\", ca_file: stub-ca.pem}\n", i, stub)
+	}
 	text := strings.NewReplacer("STUB", stub).Replace(`
 listen: {public: "127.0.0.1:0", admin: ""}
 data_dir: data
@@ -171,6 +175,8 @@ apps:
     apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: "STUB", ca_file: stub-ca.pem}
   - app_id: com.example.app.android
     fcm: {project_id: p, service_account_file: account.json, endpoint: "STUB", ca_file: stub-ca.pem}
-`)
+  - app_id: com.example.refused
+    apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: "https://127.0.0.1:9", ca_file: stub-ca.pem}
+`) + more.String()
 	return os.WriteFile(r.file("pushgate.yaml"), []byte(text), 0o600)
 }

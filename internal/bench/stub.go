@@ -55,6 +55,11 @@ func runStub(args []string) error {
 			time.Sleep(*latency)
 		}
 		received.Add(1)
+		if strings.HasPrefix(r.URL.Path, "/3/device/"+deadPrefix) {
+			w.WriteHeader(http.StatusGone)
+			_, _ = fmt.Fprintf(w, `{"reason":"Unregistered","timestamp":%d}`, time.Now().UnixMilli())
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"name":"projects/p/messages/1"}`)

@@ -20,6 +20,15 @@ type workload struct {
 	workers int // requests under way in a closed loop
 	checked bool
 	body    func(w workload, seq int64) string
+	scene   scene
+}
+
+// scene is what a gateway has to carry beside the traffic that is measured.
+type scene struct {
+	apps   int // configured apps
+	dead   int // pushkeys in the ledger
+	queued int // rows in the queue, of an app whose provider refuses
+	idle   int // keep-alive connections of callers that say nothing
 }
 
 const (
@@ -43,8 +52,15 @@ func workloads() []workload {
 		{name: "notify, 1,000/s", path: pathMatrix, batch: 1, provider: "apns", rate: 1000, body: matrixBody},
 		{name: "notify, 1,000/s", path: pathMatrix, batch: 1, provider: "apns", latency: slow, rate: 1000, body: matrixBody},
 		{name: "encrypted 1, 1,000/s", path: pathEncrypted, batch: 1, provider: "fcm", latency: slow, rate: 1000, body: encryptedBody},
+		{name: "notify, 10,000 apps", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{apps: 10_000}},
+		{name: "notify, 200,000 dead pushkeys", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{dead: 200_000}},
+		{name: "notify, 100,000 queued", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{queued: 100_000}},
+		{name: "notify, 1,000 idle callers", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{idle: 1000}},
 	}
 }
+
+// deadPrefix begins the pushkeys that the stub calls dead.
+const deadPrefix = "dead"
 
 // device returns the app and a pushkey that no other notification has.
 func device(w workload, seq int64) string {
@@ -70,9 +86,11 @@ func batchBody(w workload, seq int64) string {
 }
 
 func encryptedBody(w workload, seq int64) string {
-	return items(w, seq, func(n int64) string {
-		return fmt.Sprintf(`{"ciphertext":"%s","time_message_encrypted":"2026-07","key_identifier":"7f6c1f1c-2f5e-4c6e-9a3e-0d6f1f0b8f52","prio":"high","device":%s}`, ciphertext(n), device(w, n))
-	})
+	return items(w, seq, func(n int64) string { return sealed(n, device(w, n)) })
+}
+
+func sealed(n int64, device string) string {
+	return fmt.Sprintf(`{"ciphertext":"%s","time_message_encrypted":"2026-07","key_identifier":"7f6c1f1c-2f5e-4c6e-9a3e-0d6f1f0b8f52","prio":"high","device":%s}`, ciphertext(n), device)
 }
 
 func items(w workload, seq int64, one func(int64) string) string {
