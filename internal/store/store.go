@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/pusher"
 )
 
 // Queue is the durable retry queue. Every method is one transaction (WakeOn, which changes nothing that may not be
@@ -90,6 +91,10 @@ type Admin interface {
 	ForgetDead(ctx context.Context, app push.AppID, devices []push.Hash) (int, error)
 }
 
+// Registry is the pushers of both realms with their channel choices and month keys. Whoever changes what belongs to a
+// pusher locks the pusher's row first; choices and keys go with it.
+type Registry interface{ pusher.Store }
+
 // Hasher computes keyed look-up hashes. The key is random, stored wrapped and never rotated, so hashes stay comparable
 // over restarts and between nodes. Parts are framed by length: ("ab","c") and ("a","bc") differ.
 type Hasher interface {
@@ -101,6 +106,7 @@ type Store interface {
 	Queue
 	Ledger
 	Admin
+	Registry
 	Hasher
 	// Ping tells whether a commit would work now.
 	Ping(ctx context.Context) error

@@ -51,6 +51,13 @@ func TestRegistry_IsSealedAtRest(t *testing.T) {
 	})
 }
 
+func TestRegistry_Races(t *testing.T) {
+	t.Parallel()
+	s := openRegistry(t, sqlite.Options{DataDir: t.TempDir()})
+	registrytest.Renewed(t, s, s)
+	registrytest.Crowd(t, s)
+}
+
 func TestRegistry_SurvivesARestart(t *testing.T) {
 	t.Parallel()
 	o := sqlite.Options{DataDir: t.TempDir()}
