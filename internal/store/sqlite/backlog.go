@@ -15,8 +15,9 @@ const (
 	selectApps  = `SELECT no, app_id FROM app`
 	countRows   = `SELECT app, count(*), min(id) FROM queue INDEXED BY queue_due GROUP BY app`
 	selectFirst = `SELECT id, accepted FROM queue NOT INDEXED WHERE id >= ? AND app = ? ORDER BY id LIMIT 1`
-	// selectNext reads on from the cursor, without payloads.
-	selectNext    = `SELECT id, device, due, deadline FROM queue WHERE app = ? AND (due, id) > (?, ?) ORDER BY due, id`
+	// selectNext reads on from the cursor as selectDue does, without payloads.
+	selectNext    = readNext + `due = ?2 AND id > ?3 UNION ALL ` + readNext + `due > ?2 ORDER BY due, id`
+	readNext      = `SELECT id, device, due, deadline FROM queue WHERE app = ?1 AND `
 	selectWaiting = `SELECT id, app, device, dedup, badge_only, deadline FROM queue`
 )
 

@@ -15,9 +15,10 @@ import (
 const (
 	rowColumns = `q.id, q.device, q.dedup, q.badge_only, q.has_counts, q.attempts, q.stale_dead, q.accepted, q.due, q.deadline`
 
-	// selectDue reads on from the cursor.
-	selectDue = `SELECT ` + rowColumns + `, p.body FROM queue q JOIN payload p ON p.id = q.id
-		WHERE q.app = ? AND (q.due, q.id) > (?, ?) AND q.due <= ? ORDER BY q.due, q.id`
+	// selectDue reads on from the cursor: the rest of its instant, then later ones. (A comparison of pairs would look up
+	// the instant only, and waking an app puts all its rows into one.)
+	selectDue = readDue + `q.due = ?2 AND q.id > ?3 UNION ALL ` + readDue + `q.due > ?2 AND q.due <= ?4 ORDER BY q.due, q.id`
+	readDue   = `SELECT ` + rowColumns + `, p.body FROM queue q JOIN payload p ON p.id = q.id WHERE q.app = ?1 AND `
 	// selectOne reads one row that a claim has found by its device.
 	selectOne = `SELECT ` + rowColumns + `, p.body FROM queue q JOIN payload p ON p.id = q.id
 		WHERE q.id = ? AND q.due <= ?`

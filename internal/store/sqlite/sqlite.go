@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -53,6 +54,8 @@ type Store struct {
 	clock    clock
 	schedule *schedule
 	logger   *slog.Logger
+	closing  sync.Once
+	closed   error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -151,8 +154,14 @@ func (s *Store) unlock(ctx context.Context, files keyring.Files) error {
 	}, nil)
 }
 
-// Close waits for writes under way and closes the file. Rows in flight are free for the next process.
+// Close waits for writes under way and closes the file. Rows in flight are free for the next process. Closing again does
+// nothing.
 func (s *Store) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Store) close() error {
 	var errs []error
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
