@@ -251,6 +251,26 @@ func (x *rig) send(n int, what func(int) order) int {
 	return ok
 }
 
+// take sends n requests that must all be taken. A disk that is busy with other tests for more than a second means 503,
+// so each is repeated, as callers do.
+func (x *rig) take(n int, what func(int) order) {
+	x.Helper()
+	const callers = 8
+	var all sync.WaitGroup
+	failed := make(chan int, n)
+	for c := range callers {
+		all.Go(func() {
+			for i := c; i < n; i += callers {
+				if o := what(i); !x.sender.deliver(o.op, 100, 100*time.Millisecond, o.devices...) {
+					failed <- i
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.Empty(x, failed, "not taken")
+}
+
 // load sends until it is stopped: some callers, each repeating what was not answered 2xx, as homeservers do.
 func (x *rig) load(what func(int) order) (stop func()) {
 	const callers, pause = 6, 15 * time.Millisecond

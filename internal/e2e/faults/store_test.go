@@ -38,7 +38,7 @@ func (x *rig) diskFull() {
 	x.start(set)
 	n := x.node()
 	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 20, x.send(20, to(iosDevice)), "queued while there is room")
+	x.take(20, to(iosDevice))
 
 	for round := range 2 {
 		ballast := filepath.Join(disk, "ballast")
@@ -91,7 +91,7 @@ func fill(x *rig, path string) {
 func (x *rig) databaseDown() {
 	x.start(quick())
 	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 20, x.send(20, to(iosDevice)))
+	x.take(20, to(iosDevice))
 	from := 100
 	for _, trouble := range []func(*harness.Proxy){
 		(*harness.Proxy).Freeze,
@@ -129,18 +129,26 @@ func (x *rig) databaseDown() {
 func (x *rig) queueFull() {
 	x.start(quick("max_queued: 200"))
 	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 100, x.send(130, to(iosDevice)), "one app holds half")
-	require.Equal(x, 30, x.sender.refused, "and only its callers are refused")
-	require.Equal(x, 20, x.send(20, to(androidDevice)), "nobody else is")
+	next := 0
+	push := func(kind func(int) device) func(int) order {
+		return to(func(int) device { x.sender.mu.Lock(); defer x.sender.mu.Unlock(); next++; return kind(next) })
+	}
+	depth := func() int { return int(x.sum(x.node(), "pushgate_queue_depth")) }
+	x.until("one app's half", func() bool { return x.send(10, push(iosDevice)) < 10 && depth() == 100 })
+	require.Zero(x, x.send(30, push(iosDevice)), "one app holds half")
+	require.Equal(x, 100, depth())
+	x.take(20, push(androidDevice)) // nobody else is refused
+	require.Equal(x, 100, depth())
 	x.set(simulator.FCM, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 80, x.send(130, to(func(i int) device { return androidDevice(1000 + i) })), "nine tenths are full")
+	x.until("nine tenths", func() bool { return x.send(10, push(androidDevice)) < 10 && depth() == 180 })
+	require.Equal(x, 180, depth())
 	require.InDelta(x, 1, x.sum(x.node(), "pushgate_queue_full"), 0)
-	require.Zero(x, x.send(5, to(func(i int) device { return androidDevice(2000 + i) })), "and stay so")
+	require.Zero(x, x.send(5, push(androidDevice)), "and stay so")
 
 	x.set(simulator.FCM, simulator.Conditions{})
-	x.until("room", func() bool { return x.sum(x.node(), "pushgate_queue_depth") <= 140 })
+	x.until("room", func() bool { return depth() <= 140 })
 	x.set(simulator.WebPush, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 5, x.send(5, to(func(i int) device { return x.web[i%len(x.web)] })), "taken again")
+	x.take(5, to(func(i int) device { return x.web[i%len(x.web)] }))
 	x.set(simulator.WebPush, simulator.Conditions{})
 	x.until("the end of the alert", func() bool { return x.sum(x.node(), "pushgate_queue_full") == 0 })
 	x.set(simulator.APNs, simulator.Conditions{})
@@ -152,13 +160,13 @@ func (x *rig) queueFull() {
 // healthyDay: what providers accept in time is never written to disk. The files stay as they were, byte for byte.
 func (x *rig) healthyDay() {
 	x.start(quick())
-	require.Equal(x, 20, x.send(20, x.mixed))
+	x.take(20, x.mixed)
 	x.settle()
 	before := x.prints()
 	require.NotEmpty(x, before)
 	const devices = 10_000
 	requests := devices / 100
-	require.Equal(x, requests, x.send(requests, func(i int) order {
+	x.take(requests, func(i int) order {
 		o := order{op: opBatch}
 		for d := range 100 {
 			n := i*100 + d
@@ -169,7 +177,7 @@ func (x *rig) healthyDay() {
 			}
 		}
 		return o
-	}))
+	})
 	x.settle()
 	x.verdict()
 	require.GreaterOrEqual(x, x.node().Metrics(x).Devices("delivered"), int64(devices))

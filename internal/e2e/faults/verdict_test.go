@@ -44,8 +44,8 @@ func (x *rig) clocks() {
 			x.set(s, simulator.Conditions{ClockSkew: skew})
 		}
 		x.reload(true)
-		require.Equal(x, 30, x.send(30, to(func(i int) device { return iosDevice(int(skew/time.Hour+100)*100 + i) })))
-		require.Equal(x, 10, x.send(10, func(i int) order { return order{opBatch, []device{androidDevice(i), x.web[i%3]}} }))
+		x.take(30, to(func(i int) device { return iosDevice(int(skew/time.Hour+100)*100 + i) }))
+		x.take(10, func(i int) order { return order{opBatch, []device{androidDevice(i), x.web[i%3]}} })
 		for _, s := range every {
 			x.set(s, simulator.Conditions{})
 		}
@@ -69,7 +69,7 @@ func (x *rig) repeats() {
 				all.Go(func() { x.sender.send(opMatrix, event, d...) })
 			}
 			all.Wait()
-			require.True(x, x.sender.send(opMatrix, event, d...), "later")
+			x.until("an answer", func() bool { return x.sender.send(opMatrix, event, d...) })
 		}
 	}
 	x.set(simulator.APNs, simulator.Conditions{})
@@ -155,7 +155,7 @@ func (x *rig) credentials() {
 	x.settle()
 	x.verdict()
 	require.Empty(x, x.sender.rejected)
-	require.Zero(x, x.sender.refused)
+	require.Zero(x, x.turnedAway(harness.AppAndroid))
 	require.Positive(x, x.queued(harness.AppIOS))
 }
 
@@ -163,9 +163,9 @@ func (x *rig) credentials() {
 func (x *rig) massBadToken() {
 	x.start(quick("reject_guard: {enabled: true, share: 0.2, min: 50, window: 1s}"))
 	x.script(simulator.APNs, simulator.AnyToken, simulator.Answer{Reason: "BadDeviceToken", Times: simulator.Forever})
-	require.Equal(x, 100, x.send(100, to(iosDevice)))
+	x.take(100, to(iosDevice))
 	require.InDelta(x, 1, x.sum(x.node(), "pushgate_alert", `alert="guard_held"`, `app="`+harness.AppIOS+`"`), 0)
-	require.Equal(x, 100, x.send(100, func(i int) order { return order{opBatch, []device{iosDevice(i), androidDevice(i)}} }))
+	x.take(100, func(i int) order { return order{opBatch, []device{iosDevice(i), androidDevice(i)}} })
 	x.during(time.Second, time.Minute)
 	x.script(simulator.APNs, simulator.AnyToken)
 	x.faultEnds()
@@ -177,7 +177,7 @@ func (x *rig) massBadToken() {
 	bad := iosDevice(7)
 	x.doom(bad)
 	time.Sleep(1200 * time.Millisecond) // the wave leaves the window
-	require.Equal(x, 200, x.send(200, to(func(i int) device { return iosDevice(10_000 + i) })))
+	x.take(200, to(func(i int) device { return iosDevice(10_000 + i) }))
 	x.script(simulator.APNs, bad.token, simulator.Answer{Reason: "BadDeviceToken", Times: simulator.Forever})
 	if x.engine == onSQLite {
 		require.True(x, x.sender.send(opMatrix, x.sender.event(), bad))
@@ -208,13 +208,13 @@ func (x *rig) gone() {
 		if tc.dead {
 			x.doom(d)
 		}
-		require.True(x, x.sender.send(opMatrix, x.sender.event(), d), tc.name)
+		require.True(x, x.sender.deliver(opMatrix, 100, 100*time.Millisecond, d), tc.name)
 		require.Equal(x, tc.dead, x.sender.rejected[d.token], tc.name)
 		if !tc.dead {
 			continue
 		}
 		asked := x.asked(d)
-		require.True(x, x.sender.send(opMatrix, x.sender.event(), d), tc.name)
+		require.True(x, x.sender.deliver(opMatrix, 100, 100*time.Millisecond, d), tc.name)
 		if x.engine == onSQLite { // another node learns of it a moment later
 			require.Equal(x, asked, x.asked(d), "%s: known, the provider is not asked again", tc.name)
 		}
@@ -239,7 +239,7 @@ func (x *rig) asked(d device) int {
 func (x *rig) expired() {
 	x.start(quick("retention: 15s"))
 	x.set(simulator.APNs, simulator.Conditions{Outage: simulator.OutageRefuse})
-	require.Equal(x, 50, x.send(50, split))
+	x.take(50, split)
 	for it := range x.sender.promised {
 		if !strings.HasPrefix(it.token, "android") {
 			x.excuse("expired", it)
@@ -254,7 +254,7 @@ func (x *rig) expired() {
 	x.until("the end of what waits", func() bool { return count() == 25 })
 	x.set(simulator.APNs, simulator.Conditions{})
 	x.faultEnds()
-	require.True(x, x.sender.send(opMatrix, x.sender.event(), iosDevice(500)))
+	x.take(1, to(func(int) device { return iosDevice(500) }))
 	x.settle()
 	x.verdict()
 	for it := range x.oracle.excused {
