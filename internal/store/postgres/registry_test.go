@@ -5,7 +5,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/internal/push"
@@ -121,6 +123,63 @@ func TestRegistry_SurvivesARestart(t *testing.T) {
 		require.NoError(t, s.Close())
 		return openRegistry(t, o)
 	})
+}
+
+// A database whose clock is set back (a failover) must not hide that a pusher was registered again.
+func TestRegistry_ClockSetBack(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	p := pushertest.Sample(push.Owner{Realm: push.RealmMatrix, User: "@a:example.org"}, "app", "key")
+	var stamps []time.Time
+	for range 2 {
+		require.NoError(t, b.open.SetPusher(t.Context(), pusher.Registration{Pusher: p}))
+		list, err := b.open.ListPushers(t.Context(), p.Owner)
+		require.NoError(t, err)
+		stamps = append(stamps, list[0].Updated)
+		b.advance(t, -24*time.Hour)
+	}
+	require.True(t, stamps[1].After(stamps[0]))
+	n, err := b.open.DeleteRejected(t.Context(), pusher.Rejected{Realm: p.Owner.Realm, Pushkey: "key", URL: p.URL, Since: stamps[0]})
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+// Our own transactions take locks in one order; somebody at a console may not.
+func TestRegistry_BeginsAnewAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	b, ctx := newBase(t), context.Background()
+	people := []push.Owner{{Realm: push.RealmMatrix, User: "@a:b"}, {Realm: push.RealmMatrix, User: "@b:b"}, {Realm: push.RealmMatrix, User: "@c:b"}}
+	for _, who := range people[:2] {
+		require.NoError(t, b.open.SetPusher(ctx, pusher.Registration{Pusher: pushertest.Sample(who, "app", "key")}))
+	}
+	console, err := pgx.Connect(ctx, b.url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, console.Close(ctx)) }()
+	run := func(sql string) {
+		_, err := console.Exec(ctx, sql)
+		require.NoError(t, err)
+	}
+	run("BEGIN")
+	run("SET LOCAL deadlock_timeout = '60s'") // so that the store is the one that is given up
+	run("SELECT FROM pusher WHERE id = (SELECT max(id) FROM pusher) FOR UPDATE")
+	done := make(chan error, 1)
+	go func() {
+		done <- b.open.SetPusher(ctx, pusher.Registration{Pusher: pushertest.Sample(people[2], "app", "key"), Evict: true})
+	}()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := b.admin.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
+		return err == nil && waiting
+	}, 20*time.Second, 5*time.Millisecond)
+	run("SELECT FROM pusher WHERE id = (SELECT min(id) FROM pusher) FOR UPDATE")
+	run("COMMIT")
+	require.NoError(t, <-done)
+	for i, want := range []int{0, 0, 1} {
+		list, err := b.open.ListPushers(ctx, people[i])
+		require.NoError(t, err)
+		require.Len(t, list, want)
+	}
 }
 
 func TestRegistry_EveryStatementUsesAnIndex(t *testing.T) {
