@@ -20,7 +20,8 @@ func (d *Dispatcher) batch(b start) {
 	cancel()
 	now := time.Now()
 	if d.storeFailed("claim", err) {
-		d.schedule.claimed(b.gateway, false, now.Add(storeRest), now)
+		d.schedule.rest(b.gateway, now.Add(storeRest))
+		d.schedule.claimed(b.gateway, true, now, now)
 		return
 	}
 	d.leases.hold(claimed.Rows)
@@ -35,7 +36,7 @@ func (d *Dispatcher) batch(b start) {
 	parcels, err := d.pack(ctx, claimed.Rows, now)
 	cancel()
 	if d.storeFailed("step keys", err) {
-		d.schedule.due(b.gateway, now.Add(storeRest))
+		d.schedule.rest(b.gateway, now.Add(storeRest)) // the rows are due again at once
 		for _, row := range claimed.Rows {
 			r.settle(row, verdict{kind: verdictBack})
 		}

@@ -171,6 +171,16 @@ func (s *schedule) failed(g Gateway, now time.Time, pause func(failures int) tim
 	return first, rest
 }
 
+// rest keeps a gateway from being looked at for reasons of our own.
+func (s *schedule) rest(g Gateway, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(g)
+	if until.After(l.until) {
+		l.until = until
+	}
+}
+
 // look counts gateways for the metrics.
 func (s *schedule) look(now time.Time) (all, paused int) {
 	s.mu.Lock()
