@@ -158,7 +158,7 @@ func specOf(a config.App, c *config.Config, e edges, log *slog.Logger) spec {
 			return e.webPush(*a.WebPush, c)
 		}
 	}
-	s.key = s.kind + " " + s.fingerprint + " " + strconv.Itoa(s.maxInFlight) + " " + strconv.FormatBool(c.SendBadgeCounts) + " " + fmt.Sprint(c.Egress)
+	s.key = s.kind + " " + s.fingerprint + " " + strconv.Itoa(s.maxInFlight) + " " + strconv.FormatBool(c.SendBadgeCounts) + " " + c.Egress.Fingerprint()
 	return s
 }
 

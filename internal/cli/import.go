@@ -64,8 +64,12 @@ func writeImport(env Env, fs *flag.FlagSet, out string, res importer.Result) err
 // checkImport tells what is still missing before the result can serve: mostly keys that are not in their place yet. That
 // is no failure of the import.
 func checkImport(env Env, yaml []byte, dir string) bool {
-	_, err := config.Parse(yaml, dir)
-	if err != nil {
+	cfg, err := config.Parse(yaml, dir)
+	if err == nil {
+		for _, w := range cfg.Warnings() {
+			_, _ = fmt.Fprintf(env.Stderr, "warning: %s\n", w)
+		}
+	} else {
 		_, _ = fmt.Fprintf(env.Stderr, "\nbefore pushgate can serve it (pushgate config check tells again):\n%v\n", err)
 	}
 	return err == nil

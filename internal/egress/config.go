@@ -1,6 +1,8 @@
 package egress
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -53,6 +55,17 @@ func (c Config) Check(report func(path, problem string)) {
 	if _, err := readLine(c.ProxyPasswordFile); err != nil {
 		report("proxy_password_file", "not readable")
 	}
+}
+
+// Fingerprint changes whenever a setting or the password changes, so that whoever shares clients over a reload knows
+// when to make new ones. It holds no part of the password.
+func (c Config) Fingerprint() string {
+	password := ""
+	if c.ProxyPasswordFile != "" {
+		password, _ = readLine(c.ProxyPasswordFile) // a file that cannot be read counts as empty: NewDialer reports it
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "egress %q %q %q", c.AllowNetworks, c.Proxy, password))
+	return hex.EncodeToString(sum[:])
 }
 
 // networks returns the parsed AllowNetworks.

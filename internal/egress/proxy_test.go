@@ -316,6 +316,21 @@ func TestConfig_Check(t *testing.T) {
 	}
 }
 
+func TestConfig_FingerprintFollowsThePassword(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "password")
+	c := egress.Config{Proxy: "http://user@proxy.example:3128", ProxyPasswordFile: file}
+	seen := map[string]bool{c.Fingerprint(): true}
+	for _, password := range []string{"one", "two"} {
+		require.NoError(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+		require.False(t, seen[c.Fingerprint()])
+		require.Equal(t, c.Fingerprint(), c.Fingerprint())
+		seen[c.Fingerprint()] = true
+	}
+	c.AllowNetworks = []string{"10.0.0.0/8"}
+	require.False(t, seen[c.Fingerprint()])
+}
+
 func TestKind(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "none", egress.Kind(nil))

@@ -82,7 +82,7 @@ func referenceAPNs(s *source) []app {
 		return nil
 	}
 	a := apns{Topic: s.text("bundleId")}
-	server := strings.ToLower(s.text("server"))
+	server := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(s.text("server")), "https://"), ":443")
 	environment, known := appleHosts[server]
 	a.Environment = environment
 	if !known {

@@ -147,6 +147,23 @@ func TestGematik_EveryKeyIsAccountedFor(t *testing.T) {
 	golden(t, "gematik.golden", render(got))
 }
 
+func TestGematik_Servers(t *testing.T) {
+	t.Parallel()
+	for server, want := range map[string]string{
+		"":                                   "environment: production\n",
+		"api.push.apple.com:443":             "environment: production\n",
+		"https://API.sandbox.push.apple.com": "environment: sandbox\n",
+		"api.development.push.apple.com":     "environment: sandbox\n",
+		"proxy.example:8443":                 "endpoint: https://proxy.example:8443\n",
+	} {
+		got, err := Gematik([]byte("push: {apns: [{server: '" + server + "', bundleId: a, authMethod: TOKEN, receivingAppIds: [a.apns, a.apns]}]}"))
+		require.NoError(t, err)
+		require.Contains(t, string(got.YAML), want, server)
+		require.Equal(t, strings.HasPrefix(want, "endpoint"), strings.Contains(string(got.YAML), "endpoint"), server)
+		require.Contains(t, render(got), "# apps[1].app_id: ", "the same app_id twice is named")
+	}
+}
+
 func TestSygnal_RefusesWhatIsNoConfiguration(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"empty": "", "a list": "- 1", "not YAML": "a: [", "a text": "hello"} {
