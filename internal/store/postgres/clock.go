@@ -1,15 +1,9 @@
 package postgres
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Times that are compared cross the wire as distances from now, in microseconds: the database adds its own clock. A
 // node whose clock is wrong by a day still leases for a minute and expires after 24 hours.
-
-// never is the due time of a device without waiting rows.
-const never = math.MaxInt64
 
 // distance is how far t lies ahead of now; a zero time is now.
 func distance(t, now time.Time) int64 {

@@ -33,7 +33,7 @@ func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 		selectFirst: &st.first, selectNext: &st.next, selectWaiting: &st.waiting, selectChanges: &st.changes,
 	} {
 		var err error
-		if *stmt, err = db.PrepareContext(ctx, query); err != nil {
+		if *stmt, err = db.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // kept as long as the pool
 			return st, fmt.Errorf("prepare a statement: %w", err)
 		}
 	}

@@ -100,6 +100,7 @@ func (d *disk) damage(t *testing.T) {
 	defer func() { require.NoError(t, db.Close()) }()
 	rows, err := db.Query("SELECT id, body FROM payload")
 	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
 	bodies := map[int64][]byte{}
 	for rows.Next() {
 		var id int64

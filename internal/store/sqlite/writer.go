@@ -242,7 +242,7 @@ func (t *tx) exec(query string, args ...any) error {
 }
 
 func (t *tx) result(query string, args ...any) (sql.Result, error) {
-	stmt, err := t.stmt(query)
+	stmt, err := t.stmt(query) //nolint:sqlclosecheck // kept as long as the connection
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (t *tx) result(query string, args ...any) (sql.Result, error) {
 
 // row reads one row; false when there is none.
 func (t *tx) row(query string, args []any, dest ...any) (bool, error) {
-	stmt, err := t.stmt(query)
+	stmt, err := t.stmt(query) //nolint:sqlclosecheck // kept as long as the connection
 	if err != nil {
 		return false, err
 	}
@@ -267,7 +267,7 @@ var errEnough = errors.New("enough rows")
 
 // each calls scan for every row.
 func (t *tx) each(query string, args []any, scan func(rows *sql.Rows) error) error {
-	stmt, err := t.stmt(query)
+	stmt, err := t.stmt(query) //nolint:sqlclosecheck // kept as long as the connection
 	if err != nil {
 		return err
 	}

@@ -90,9 +90,9 @@ func claimOnePerDevice(t *testing.T, h *Harness) {
 	require.Equal(t, []byte{'p', 1, 2}, claimOne(t, h.Store).Payload)
 }
 
-// A thousand rows of one device must neither hide the rows behind them nor be forgotten themselves.
+// Hundreds of rows of one device must neither hide the rows behind them nor be forgotten themselves.
 func claimHotDevice(t *testing.T, h *Harness) {
-	const hot = 1000
+	const hot = 300 // rows, more than a claim reads ahead
 	rows := make([]push.Queued, hot)
 	for i := range rows {
 		rows[i] = h.another(1, i)

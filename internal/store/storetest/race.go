@@ -267,7 +267,7 @@ func raceEverything(t *testing.T, h *Harness) {
 			_, err := s.Enqueue(ctx, []push.Queued{h.another(i%9, i), h.badge(i%9, i), h.another((i+4)%9, i)}, lease)
 			return err
 		},
-		func(s store.Store, i int) error {
+		func(s store.Store, _ int) error {
 			rows, err := s.Claim(ctx, appA, 7, lease)
 			if err != nil {
 				return err
