@@ -110,8 +110,8 @@ func (x *rig) databaseDown() {
 			w.Heal()
 		}
 		x.until("the store's return", func() bool {
-			from++
-			return x.sender.send(opMatrix, x.sender.event(), iosDevice(from)) && x.sender.send(opMatrix, x.sender.event(), iosDevice(from))
+			from += 4
+			return x.send(4, to(func(i int) device { return iosDevice(from + i) })) == 4 // both nodes
 		})
 		for _, n := range x.nodes {
 			x.until("readiness", func() bool { return n.Admin(x, "/readyz").Status == http.StatusOK })
