@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,10 +46,6 @@ func (a *App) newRegistry(c *config.Config) (*registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("time zone of the months: %w", err)
 	}
-	pushers, ok := a.store.(pusher.Store)
-	if !ok {
-		return nil, errors.New("this store keeps no pushers")
-	}
 	// Homeserver and key servers are addresses from our own configuration: dialled as they are, through the proxy if any.
 	who, err := auth.New(auth.Options{Config: c.Auth, Logger: a.log, HTTPClient: &http.Client{
 		Timeout: identityTimeout, Transport: &http.Transport{DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second},
@@ -61,7 +56,7 @@ func (a *App) newRegistry(c *config.Config) (*registry, error) {
 	return &registry{
 		auth: who, limiter: auth.NewLimiter(c.Limits),
 		pushers: pusher.New(pusher.Options{
-			Store: pushers, Fachdienst: c.Fachdienst, Location: berlin,
+			Store: a.store, Fachdienst: c.Fachdienst, Location: berlin,
 			PublicURL: func(u *url.URL) error { return guard.CheckURL(u) },
 		}),
 	}, nil

@@ -135,7 +135,7 @@ func TestParse_BadSamplesFailWithTheTextInTheirFirstLine(t *testing.T) {
 
 func TestParse_EveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := config.Parse([]byte(`roles: [gateway, fachdienst]
+	_, err := config.Loader{Roles: []config.Role{config.RoleGateway}}.Parse([]byte(`roles: [gateway, fachdienst]
 listen: {public: "", admin: "0.0.0.0:1"}
 gateway: {retention: 48h, matirx: true}
 apps:

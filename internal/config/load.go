@@ -29,7 +29,7 @@ type Loader struct {
 }
 
 // BuiltRoles returns the roles that this build can play.
-func BuiltRoles() []Role { return []Role{RoleGateway} }
+func BuiltRoles() []Role { return []Role{RoleGateway, RoleClientServer, RoleFachdienst} }
 
 // Load reads and checks a file, with overrides from the environment of this process. The error is a *strict.Error with
 // every problem, unless the file cannot be read at all.
