@@ -247,6 +247,17 @@ func (r *rig) stop() {
 func inBubble(t *testing.T, change func(*dispatch.Options), f func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Parallel()
+	bubble(t, change, f)
+}
+
+// inBubbleNow is inBubble for one turn of a loop.
+func inBubbleNow(t *testing.T, f func(t *testing.T, r *rig)) {
+	t.Helper()
+	bubble(t, nil, f)
+}
+
+func bubble(t *testing.T, change func(*dispatch.Options), f func(t *testing.T, r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, change)
 		f(t, r)

@@ -42,6 +42,8 @@ const (
 	reasonConnect  = "connect timeout"
 )
 
+var errConnect = errors.New("no connection in time")
+
 // Options configure a Client.
 type Options struct {
 	// HTTP sends the requests.
@@ -147,16 +149,19 @@ func (c *Client) batch(ctx context.Context, req *http.Request, err error) ([]dis
 func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	late := time.AfterFunc(c.connect, cancel)
+	ctx, hangUp := context.WithCancelCause(ctx)
+	defer hangUp(nil)
+	late := time.AfterFunc(c.connect, func() { hangUp(errConnect) })
+	defer late.Stop()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { late.Stop() }})
 	req = req.WithContext(ctx)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Request-Id", rand.Text())
 	resp, err := c.http.Do(req)
-	if !late.Stop() && err != nil && errors.Is(err, context.Canceled) {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errConnect):
 		return nil, &dispatch.CallError{Reason: reasonConnect, Err: err}
-	}
-	if err != nil {
+	case err != nil:
 		return nil, &dispatch.CallError{Reason: egress.Kind(err), Err: err}
 	}
 	defer func() { _ = resp.Body.Close() }()
