@@ -93,6 +93,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.schedule, err = loadSchedule(ctx, s.read); err != nil {
 		return nil, err
 	}
+	if err := s.endOutboxLeases(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
