@@ -19,14 +19,14 @@ const (
 // ask makes one request to the provider. It is detached from every caller and bounded by provider_timeout alone: a
 // caller that hangs up changes nothing.
 func (g *Gateway) ask(t *trial, n push.Notification, collapse push.Hash, cfg *Config) {
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.ProviderTimeout)
+	t.device, t.began = n.Device, time.Now()
+	ctx, cancel := context.WithDeadline(context.Background(), t.began.Add(cfg.ProviderTimeout))
 	defer cancel()
-	t.device = n.Device
-	t.began = time.Now()
 	t.outcome, t.err, t.panicked = g.contained(ctx, t.binding, n, collapse)
+	t.ended = time.Now()
 	if g.observer != nil {
 		result, reason := describe(t)
-		g.observer.Attempt(string(t.lane.name), t.binding.Kind, result, reason, time.Since(t.began))
+		g.observer.Attempt(string(t.lane.name), t.binding.Kind, result, reason, t.ended.Sub(t.began))
 	}
 }
 

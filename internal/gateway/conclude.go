@@ -33,7 +33,7 @@ func (g *Gateway) conclude(f *flight, v verdict) {
 	g.account.accepted.Add(1)
 	g.finish(f.lane.name, f.lane.kind(), end, v.reason, 1)
 	if v.kind == verdictDelivered {
-		g.recall.delivered(f.hash)
+		g.recall.delivered(f.hash, v.at)
 		if v.shown {
 			g.alive(f.lane.name, f.device)
 			if f.note.Counts.Present() {
@@ -50,7 +50,7 @@ func (g *Gateway) conclude(f *flight, v verdict) {
 func (g *Gateway) lateDelivery(f *flight, v verdict) {
 	switch v.kind {
 	case verdictDelivered:
-		g.recall.delivered(f.hash)
+		g.recall.delivered(f.hash, v.at)
 		if v.shown {
 			g.alive(f.lane.name, f.device)
 		}

@@ -262,7 +262,7 @@ func (r *request) leave() {
 }
 
 // enter looks the flight's hash up; see recall.enter.
-func (g *Gateway) enter(f *flight) (seen, *flight) { return g.recall.enter(f.hash, f) }
+func (g *Gateway) enter(f *flight) (seen, *flight) { return g.recall.enter(f.hash, f, f.accepted) }
 
 // badgeOnly reports whether n only updates a badge: nothing to show, so a newer one makes it superfluous. A notification
 // without an event id that still says what happened is not one of them.

@@ -65,7 +65,7 @@ func (f *flight) start(now time.Time) {
 	}
 	if f.lane.slots.try() {
 		if b, p, ok := f.takeOff(now); ok {
-			go f.send(b, p)
+			f.g.crew.do(errand{f, b, p})
 		}
 		return
 	}

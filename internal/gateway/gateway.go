@@ -65,6 +65,7 @@ type Gateway struct {
 	settler   *settler
 	scribe    *scribe
 	worker    *worker
+	crew      *crew
 	account   account
 	panics    crashes
 	orphans   nameSet // apps that rows wait for and nobody has configured
@@ -109,6 +110,7 @@ func New(o Options) (*Gateway, error) {
 		badges: newBadges(), leases: newLeases(), inAir: newTally(),
 		leaving: make(chan struct{}), gone: make(chan struct{}),
 	}
+	g.crew = newCrew(g.gone)
 	g.settler, g.scribe, g.worker = newSettler(g), newScribe(g), newWorker(g)
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()

@@ -23,6 +23,8 @@ const (
 type verdict struct {
 	kind   verdictKind
 	reason string
+	// at is when the provider answered.
+	at time.Time
 	// due is when the next attempt may be, for a later verdict.
 	due time.Time
 	// asked is true when the attempt counts: a request was made, or tried to be.
@@ -80,6 +82,7 @@ type trial struct {
 	attempts int // before this one
 	stale    int // before this one
 	began    time.Time
+	ended    time.Time
 	outcome  push.Outcome
 	err      error
 	panicked bool
@@ -87,9 +90,9 @@ type trial struct {
 
 // judge turns a trial into a verdict, and tells gate and guard what it says about the app.
 func (g *Gateway) judge(t trial, cfg *Config) verdict {
-	now := time.Now()
+	now := t.ended
 	v, end := g.weigh(t, cfg, now)
-	v.asked = true
+	v.asked, v.at = true, now
 	if v.shown {
 		t.binding.guard.prove()
 		t.lane.gate.flowing()

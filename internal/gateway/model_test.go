@@ -98,7 +98,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), store: newFakeStore(), obs: newRecorder(), cfg: DefaultConfig(),
 		receipts: map[string]int{}, promised: map[string]time.Time{}, crashed: map[string]bool{},
 	}
-	m.apps = []App{{Pattern: theApp, Provider: &modelProvider{m}, Kind: "apns", Fingerprint: "0", MaxInFlight: 40}}
+	m.apps = []App{{Pattern: theApp, Provider: &modelProvider{m: m}, Kind: "apns", Fingerprint: "0", MaxInFlight: 40}}
 	for i := range 60 {
 		m.phones = append(m.phones, &phone{key: push.Pushkey(fmt.Sprintf("phone%d", i)), registered: time.Now().Add(-time.Hour), withTS: i%3 != 0})
 	}
@@ -134,9 +134,7 @@ func (m *model) step(step int) {
 	case m.chance(60):
 		m.request(step)
 	case m.chance(20):
-		m.mu.Lock()
 		m.setMode(mode(m.rng.IntN(int(modes))))
-		m.mu.Unlock()
 	case m.chance(20):
 		m.store.set(func(s *fakeStore) {
 			s.down, s.full, s.slow = m.chance(20), m.chance(20), time.Duration(m.rng.IntN(2))*time.Duration(m.rng.IntN(1500))*time.Millisecond
@@ -152,14 +150,17 @@ func (m *model) step(step int) {
 	}
 }
 
-// setMode changes the provider; an environment can only be swapped by changing the settings.
+// setMode changes what the provider is like. The environment is swapped by other settings: those requests, and only
+// those, are for the wrong environment.
 func (m *model) setMode(next mode) {
-	if (next == modeSwapped) != (m.mode == modeSwapped) {
-		m.mu.Unlock()
-		m.reload(true)
-		m.mu.Lock()
-	}
+	m.mu.Lock()
+	was := m.mode
 	m.mode = next
+	m.mu.Unlock()
+	if swapped := next == modeSwapped; swapped != (was == modeSwapped) {
+		m.apps[0].Provider = &modelProvider{m: m, swapped: swapped}
+		m.reload(true)
+	}
 }
 
 // fate kills a phone's pushkey, or revives it with a new registration.
@@ -292,9 +293,7 @@ func (p *phone) wasDead(d push.Device, from, to time.Time) bool {
 // calm ends all faults.
 func (m *model) calm() {
 	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow = false, false, 0 })
-	m.mu.Lock()
 	m.setMode(modeGood)
-	m.mu.Unlock()
 }
 
 func (m *model) checkBooks(p *process) {
@@ -333,7 +332,10 @@ func (m *model) everDied(key push.Pushkey) bool {
 }
 
 // modelProvider answers with the truth about phones, through the mode.
-type modelProvider struct{ m *model }
+type modelProvider struct {
+	m       *model
+	swapped bool // its settings are for the wrong environment: every token is bad
+}
 
 func (p *modelProvider) Send(ctx context.Context, n push.Notification, _ push.Hash) (push.Outcome, error) {
 	m := p.m
@@ -363,7 +365,7 @@ func (p *modelProvider) Send(ctx context.Context, n push.Notification, _ push.Ha
 		return push.Outcome{Reason: "throttled", Delay: delay, Scope: push.Scope(luck % 2)}, nil
 	case now == modeRefuses:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultConfig, Reason: "forbidden"}
-	case now == modeSwapped:
+	case p.swapped:
 		return push.Outcome{Verdict: push.Rejected, Reason: "bad_device_token"}, nil
 	case now == modeFlaky && luck < 20:
 		return push.Outcome{Reason: "unavailable", Transport: true}, nil

@@ -59,14 +59,14 @@ func (r *recall) resize(cfg Dedup) {
 }
 
 // clock returns seconds since the memory began, on the monotonic clock: a wrong wall clock forgets nothing.
-func (r *recall) clock() uint32 { return uint32(time.Since(r.base) / time.Second) } //nolint:gosec // 136 years
+func (r *recall) clock(now time.Time) uint32 { return uint32(now.Sub(r.base) / time.Second) } //nolint:gosec // 136 years
 
 func (r *recall) shard(h push.Hash) *recallShard { return &r.shards[h[0]%recallShards] }
 
 // enter looks a hash up and registers f when it is new. With seenUnderWay it returns the flight to share instead.
-func (r *recall) enter(h push.Hash, f *flight) (seen, *flight) {
+func (r *recall) enter(h push.Hash, f *flight, at time.Time) (seen, *flight) {
 	s := r.shard(h)
-	now := r.clock()
+	now := r.clock(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if other := s.flights[h]; other != nil {
@@ -116,12 +116,12 @@ func (r *recall) remember(s *recallShard, h push.Hash, now uint32) {
 }
 
 // delivered notes that the phone got it: repeats within the window are answered without an attempt.
-func (r *recall) delivered(h push.Hash) {
+func (r *recall) delivered(h push.Hash, at time.Time) {
 	if h.IsZero() {
 		return
 	}
 	s := r.shard(h)
-	now := r.clock()
+	now := r.clock(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.flights, h)
@@ -138,7 +138,7 @@ func (r *recall) wasDelivered(h push.Hash) bool {
 		return false
 	}
 	s := r.shard(h)
-	now := r.clock()
+	now := r.clock(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.done {
@@ -155,7 +155,7 @@ func (r *recall) queuedUntil(h push.Hash, life time.Duration) {
 		return
 	}
 	s := r.shard(h)
-	until := r.clock() + uint32(max(life, 0)/time.Second) + 1 //nolint:gosec // at most a day
+	until := r.clock(time.Now()) + uint32(max(life, 0)/time.Second) + 1 //nolint:gosec // at most a day
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.flights, h)
@@ -224,7 +224,7 @@ func (r *recall) abandoned(f *flight) bool {
 
 // sweep forgets rows past their deadline, which were expired by now, and generations past the window.
 func (r *recall) sweep() {
-	now := r.clock()
+	now := r.clock(time.Now())
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()

@@ -25,7 +25,7 @@ func TestRecall_RemembersAtLeastThreeQuartersAndNeverMoreThanItsBound(t *testing
 	const bound = 40 * recallShards * recallGenerations
 	r := newRecall(Dedup{Window: time.Hour, MaxEntries: bound})
 	for i := range 4 * bound {
-		r.delivered(hashOf(i))
+		r.delivered(hashOf(i), time.Now())
 		if i%1000 == 0 {
 			require.LessOrEqual(t, r.size(), bound)
 		}
@@ -46,25 +46,25 @@ func TestRecall_States(t *testing.T) {
 		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1000})
 		h := hashOf(1)
 		first := &flight{hash: h}
-		known, f := r.enter(h, first)
+		known, f := r.enter(h, first, time.Now())
 		require.Equal(t, seenNever, known)
 		require.Same(t, first, f)
-		known, f = r.enter(h, &flight{hash: h})
+		known, f = r.enter(h, &flight{hash: h}, time.Now())
 		require.Equal(t, seenUnderWay, known)
 		require.Same(t, first, f)
 		require.Equal(t, 2, first.callers)
 
 		r.queuedUntil(h, time.Minute)
-		known, _ = r.enter(h, &flight{hash: h})
+		known, _ = r.enter(h, &flight{hash: h}, time.Now())
 		require.Equal(t, seenQueued, known)
 		time.Sleep(2 * time.Minute)
 		r.sweep()
-		known, f = r.enter(h, &flight{hash: h})
+		known, f = r.enter(h, &flight{hash: h}, time.Now())
 		require.Equal(t, seenNever, known, "past its deadline")
 		r.landed(f)
 
-		r.delivered(h)
-		known, _ = r.enter(h, &flight{hash: h})
+		r.delivered(h, time.Now())
+		known, _ = r.enter(h, &flight{hash: h}, time.Now())
 		require.Equal(t, seenDelivered, known)
 		r.queuedUntil(h, time.Minute)
 		r.unqueued(h)
@@ -74,7 +74,7 @@ func TestRecall_States(t *testing.T) {
 		require.Zero(t, r.size(), "old generations are dropped without new entries")
 
 		zero := push.Hash{}
-		r.delivered(zero)
+		r.delivered(zero, time.Now())
 		r.queuedUntil(zero, time.Hour)
 		require.False(t, r.wasDelivered(zero))
 		require.Zero(t, r.size())
@@ -86,7 +86,7 @@ func TestRecall_EntryLivesForTheWholeWindowWhateverItsGeneration(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000})
 		for i := range 600 {
-			r.delivered(hashOf(i))
+			r.delivered(hashOf(i), time.Now())
 			if i >= 59 {
 				require.True(t, r.wasDelivered(hashOf(i-59)), "59 minutes old")
 			}
@@ -115,7 +115,7 @@ func TestMemory_BytesPerEntry(t *testing.T) {
 	r := newRecall(Dedup{Window: 24 * time.Hour, MaxEntries: most})
 	worst := 0.0
 	for i := range 2 * most {
-		r.delivered(hashOf(i))
+		r.delivered(hashOf(i), time.Now())
 		if i%step == step-1 && i > most/4 {
 			worst = max(worst, float64(heap()-before)/float64(min(i+1, most)))
 		}

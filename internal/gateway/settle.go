@@ -177,7 +177,7 @@ func (g *Gateway) settled(item settling, ours bool) {
 	}
 	if item.verdict.kind == verdictDelivered {
 		// Also when the lease was lost: the phone has it, whoever holds the row now.
-		g.recall.delivered(row.Dedup)
+		g.recall.delivered(row.Dedup, time.Now())
 		g.shown(item.lane, row, item.verdict)
 	}
 	g.handOff(item)
