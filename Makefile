@@ -1,6 +1,6 @@
 # pushgate. `make run` starts everything against simulators, `make test` passes the tests; both need only Go, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench fuzz webpush-browser clean
+.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench bench-check fuzz webpush-browser clean
 
 GO ?= go
 BIN := $(CURDIR)/bin
@@ -54,6 +54,9 @@ vuln: ## Check dependencies against the Go vulnerability database (needs network
 
 bench: ## Measure CPU per notification against a bare sender in the same run (ratios)
 	$(GO) run ./internal/bench
+
+bench-check: ## A short bench: fail when a ratio is 25 % over the committed one
+	$(GO) run ./internal/bench -short -seconds 3 -check internal/bench/ratios.txt
 
 e2e: ## Run the whole-process tests only
 	$(GO) test -count=1 -timeout 15m -v ./internal/e2e/...
