@@ -52,7 +52,7 @@ var layers = []layer{
 	{dir: "internal/provider", may: append([]string{"internal/provider", "internal/egress"}, vocabulary...), why: "a provider knows its push service and nothing else of ours"},
 	{dir: "internal/api", may: append([]string{"internal/api", "internal/pusher", "internal/dispatch", "internal/auth", "gen"}, vocabulary...), why: "the edge translates, it does not store or send"},
 	{dir: "internal/store", may: append([]string{"internal/store", "internal/pusher", "internal/dispatch"}, vocabulary...), why: "state implements the ports of business"},
-	{dir: "internal/gatewayclient", may: append([]string{"internal/dispatch", "gen/client"}, vocabulary...), why: "it carries out what dispatch decides"},
+	{dir: "internal/gatewayclient", may: append([]string{"internal/dispatch", "internal/egress", "gen/client"}, vocabulary...), why: "it carries out what dispatch decides"},
 	{dir: "internal/admin", may: vocabulary, why: "an edge knows the vocabulary only"},
 	{dir: "internal/egress", may: vocabulary, why: "an edge knows the vocabulary only"},
 	{dir: "internal/mtls", may: vocabulary, why: "an edge knows the vocabulary only"},
