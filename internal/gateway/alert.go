@@ -164,5 +164,5 @@ func (l *limited) warn(logger *slog.Logger, text string, app push.AppID, reason 
 	if skipped > 0 {
 		attrs = append(attrs, slog.Int("skipped", skipped))
 	}
-	logger.Warn(text, append(attrs, more...)...)
+	logger.Warn(text, append(attrs, more...)...) //nolint:sloglint // every caller's text is a constant
 }

@@ -9,6 +9,7 @@ import (
 // The states and reasons that the gateway itself gives, beside those of final and of the providers.
 const (
 	stateQueued     = "queued"
+	stateRetried    = "retried"
 	stateSuppressed = "suppressed"
 	stateRefused    = "refused"
 
@@ -20,6 +21,8 @@ const (
 	reasonPoison      = "poison"
 	reasonUndecodable = "undecodable"
 	reasonPurged      = "purged"
+	reasonOverload    = "overload"
+	reasonUnsettled   = "unsettled"
 
 	labelUnknown = "unknown"
 )

@@ -58,11 +58,11 @@ func (g *Gateway) Deliver(_ context.Context, caller push.Caller, ns []push.Notif
 	defer r.leave()
 	if overloaded := r.await(); overloaded {
 		r.giveUp()
-		return nil, r.refuse(textOverloaded, afterOverload)
+		return nil, r.refuse(reasonOverload, textOverloaded, afterOverload)
 	}
 	r.save()
 	if unsettled := r.answer(); unsettled {
-		return nil, r.refuse(textUnsettled, afterTrouble)
+		return nil, r.refuse(reasonUnsettled, textUnsettled, afterTrouble)
 	}
 	return r.out, nil
 }
@@ -231,14 +231,14 @@ func (r *request) answer() (unsettled bool) {
 }
 
 // refuse turns the request down. What was delivered stays remembered, so the repeat rings nobody twice.
-func (r *request) refuse(text string, after time.Duration) error {
+func (r *request) refuse(reason, text string, after time.Duration) error {
 	for i, f := range r.flights {
 		if f == nil {
 			continue
 		}
 		if r.out[i].State = f.state(); r.out[i].State == push.StateUnsettled {
 			r.g.account.refused.Add(1)
-			r.g.observe(f.lane.name, f.lane.kind(), stateRefused, "")
+			r.g.observe(f.lane.name, f.lane.kind(), stateRefused, reason)
 		}
 	}
 	return &push.Error{Kind: push.Unavailable, Msg: text, RetryAfter: after}

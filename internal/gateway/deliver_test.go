@@ -216,7 +216,7 @@ func TestDeliver_LateCommitIsNotForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		h := newHarness(t)
 		h.provider.script("k", throttled.delayed(time.Hour))
-		h.node.fakeStore.set(func(s *fakeStore) { s.slow = time.Second - time.Nanosecond })
+		h.store.set(func(s *fakeStore) { s.slow = time.Second - time.Nanosecond })
 		_, _ = h.deliver(event("k", "$1"))
 		h.store.set(func(s *fakeStore) { s.slow = 0 })
 		synctest.Wait()

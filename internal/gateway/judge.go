@@ -164,7 +164,7 @@ func (g *Gateway) weighDead(t trial, cfg *Config, reason string, now time.Time) 
 		}
 		return verdict{reason: reasonStale, stale: true}
 	}
-	if !o.Certain && !(t.lane.guardedBy(t.binding.guard) && t.binding.guard.believes(cfg.RejectGuard, now)) {
+	if !o.Certain && (!t.lane.guardedBy(t.binding.guard) || !t.binding.guard.believes(cfg.RejectGuard, now)) {
 		g.heldVerdict(t.lane, reason)
 		return verdict{reason: reason}
 	}

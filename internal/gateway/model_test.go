@@ -78,7 +78,6 @@ type model struct {
 	prints  int // fingerprints so far
 	callers sync.WaitGroup
 	asking  atomic.Int64 // devices in requests under way
-	books   []Account
 }
 
 // process is one life of the gateway.

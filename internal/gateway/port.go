@@ -54,8 +54,9 @@ type Observer interface {
 	// Attempt ends one request to a provider. Result is delivered, rejected, retry, fault_message, fault_config or panic.
 	Attempt(app, kind, result, reason string, took time.Duration)
 	// Final is what became of one device's notification: delivered, rejected, dead_lettered, expired; or, not final,
-	// queued, suppressed, refused.
+	// queued (stored), retried (not delivered by a later attempt either), suppressed, refused.
 	Final(app, kind, state, reason string)
-	// Alert asks for a person: paused, guard_held, breaker_open, queue_full, store_failed, orphaned; on false: it is over.
+	// Alert asks for a person: paused, guard_held, breaker_open, orphaned for an app; queue_full, store_failed, clock with an
+	// empty one. On false it is over.
 	Alert(app, what string, on bool)
 }

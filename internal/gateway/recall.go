@@ -240,16 +240,6 @@ func (r *recall) sweep() {
 	}
 }
 
-// forgetQueued drops what is known about rows, before it is read anew from the store.
-func (r *recall) forgetQueued() {
-	for i := range r.shards {
-		s := &r.shards[i]
-		s.mu.Lock()
-		s.queued = nil
-		s.mu.Unlock()
-	}
-}
-
 // size returns the remembered deliveries.
 func (r *recall) size() int {
 	n := 0

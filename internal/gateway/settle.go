@@ -158,7 +158,7 @@ func (g *Gateway) settled(item settling, ours bool) {
 	case !item.due.IsZero():
 		g.backlog.dueAt(item.name, item.due)
 		g.left()
-		g.observe(item.name, kind, stateQueued, item.verdict.reason)
+		g.observe(item.name, kind, stateRetried, item.verdict.reason)
 	default:
 		g.account.pending.Add(-1)
 		g.backlog.gone(item.name, 1)
