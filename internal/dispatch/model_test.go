@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -23,7 +22,7 @@ import (
 // an answer that was lost.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(30) {
+	for seed := range uint64(16) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { newModel(t, seed).run() })
@@ -42,7 +41,8 @@ type modelPhone struct {
 
 type model struct {
 	*rig
-	rng      *rand.Rand
+	rng      *rand.Rand // of the caller
+	fate     *rand.Rand // of the gateways, guarded by their lock like modes, doubts and dead
 	phones   []*modelPhone
 	modes    map[string]int
 	promised map[string]bool // pushkey and text that somebody was told 202 for
@@ -63,7 +63,7 @@ const (
 )
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{rng: rand.New(rand.NewPCG(seed, 2)), modes: map[string]int{}, promised: map[string]bool{}}
+	m := &model{rng: rand.New(rand.NewPCG(seed, 2)), fate: rand.New(rand.NewPCG(seed, 3)), modes: map[string]int{}, promised: map[string]bool{}}
 	time.Sleep(366*24*time.Hour - 4*time.Hour) // 2000-12-31 20:00 UTC: the year turns on the way
 	m.rig = newRig(t, func(o *dispatch.Options) { o.Fachdienst.Retry.GiveUp = 30 * 24 * time.Hour })
 	m.gateway.behave = m.behave
@@ -110,7 +110,7 @@ func (m *model) behave(url, _ string, items []dispatch.Item) ([]dispatch.Result,
 		}
 		out = append(out, r)
 	}
-	m.rng.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	m.fate.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out, nil
 }
 
@@ -139,7 +139,8 @@ func (m *model) step() {
 	case n < 60:
 		m.event()
 	case n < 78:
-		m.gateway.set(func(*gateway) { m.modes[[]string{urlA, urlB}[m.rng.IntN(2)]] = m.rng.IntN(modes) })
+		url, mode := []string{urlA, urlB}[m.rng.IntN(2)], m.rng.IntN(modes)
+		m.gateway.set(func(*gateway) { m.modes[url] = mode })
 	case n < 84:
 		m.store.Fail(errors.New("away"))
 	case n < 90:
@@ -184,7 +185,7 @@ func (m *model) renew(p *modelPhone) {
 // restart stops the process, or kills it: then nothing that it does later counts.
 func (m *model) restart(kill bool) {
 	if kill {
-		m.doubts = true
+		m.gateway.set(func(*gateway) { m.doubts = true })
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = m.Stop(ctx)
@@ -201,6 +202,7 @@ func (m *model) restart(kill bool) {
 
 func (m *model) judge() {
 	require.Zero(m.t, m.store.Len(), "everything has an end")
+	m.rig.stop()
 	arrived := map[string]int{}
 	for _, s := range m.gateway.taken() {
 		p := m.find(s.n.Device.Pushkey)
@@ -231,9 +233,6 @@ func (m *model) judge() {
 		there := m.store.Encryption(pusher.Key{Owner: p.owner, AppID: "app", Pushkey: p.key}) != nil
 		require.True(m.t, there || p.dead, "a healthy device was removed")
 	}
-	require.Zero(m.t, m.gateway.crowded)
-	m.options.Logger = slog.New(slog.DiscardHandler)
-	m.rig.stop()
 	require.NotContains(m.t, m.log.String(), "phone")
 	require.NotContains(m.t, m.log.String(), "event1")
 }

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,12 +72,15 @@ func TestMonth_NeverBackwards(t *testing.T) {
 // stepWatch proves that a step is durable before anything is sent with its key.
 type stepWatch struct {
 	dispatch.Store
+	mu    sync.Mutex
 	fail  error
 	steps int
 	lose  bool // another process was first
 }
 
 func (s *stepWatch) StepKeys(ctx context.Context, steps []dispatch.KeyStep) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.steps += len(steps)
 	if s.fail != nil {
 		return nil, s.fail
@@ -89,6 +93,18 @@ func (s *stepWatch) StepKeys(ctx context.Context, steps []dispatch.KeyStep) ([]b
 	return done, err
 }
 
+func (s *stepWatch) set(fail error, lose bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail, s.lose = fail, lose
+}
+
+func (s *stepWatch) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steps
+}
+
 func TestMonth_StepIsCommittedFirst(t *testing.T) {
 	var watch *stepWatch
 	inBubble(t, func(o *dispatch.Options) {
@@ -96,17 +112,17 @@ func TestMonth_StepIsCommittedFirst(t *testing.T) {
 		o.Store = watch
 	}, func(t *testing.T, r *rig) {
 		p := r.registerAt(alice(), "one", urlA, "1999-11")
-		watch.fail = context.DeadlineExceeded
+		watch.set(context.DeadlineExceeded, false)
 		r.submit(alice(), "x")
 		time.Sleep(time.Minute)
 		require.Empty(t, r.gateway.attempts(), "nothing is sealed with a key that may be lost")
-		watch.fail, watch.lose = nil, true
+		watch.set(nil, true)
 		time.Sleep(time.Minute)
 		require.Len(t, opened(t, p, r.gateway.taken()), 1)
 		require.Equal(t, "2000-01", r.store.Encryption(pusher.Key{Owner: alice(), AppID: "app", Pushkey: "one"}).Generation.Month().String())
-		before := watch.steps
+		before := watch.count()
 		r.submit(alice(), "y")
 		settleDown()
-		require.Equal(t, before, watch.steps, "one step a month")
+		require.Equal(t, before, watch.count(), "one step a month")
 	})
 }
