@@ -16,6 +16,7 @@ import (
 	"github.com/pushgate/pushgate/internal/api"
 	"github.com/pushgate/pushgate/internal/api/pushgateway"
 	"github.com/pushgate/pushgate/internal/config"
+	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/gateway"
 	"github.com/pushgate/pushgate/internal/mtls"
 	"github.com/pushgate/pushgate/internal/ops"
@@ -35,6 +36,8 @@ type Options struct {
 	// Log receives the log lines.
 	Log     io.Writer
 	Version string
+	// Dev lets backends submit events without a certificate.
+	Dev bool
 	// Ready is called once everything answers.
 	Ready func()
 }
@@ -54,10 +57,12 @@ type App struct {
 	providers *providers
 	gateway   *gateway.Gateway
 	registry  atomic.Pointer[registry] // nil without a role that has pushers
-	handler   atomic.Pointer[api.Engine]
-	tls       *mtls.Server
-	listeners []*listener
-	stopping  sync.Once
+	// dispatcher is nil without the role fachdienst.
+	dispatcher *dispatch.Dispatcher
+	handler    atomic.Pointer[api.Engine]
+	tls        *mtls.Server
+	listeners  []*listener
+	stopping   sync.Once
 }
 
 // Run builds a process, serves until ctx ends or something fails for good, and stops it.
@@ -126,6 +131,11 @@ func (a *App) setup(ctx context.Context) error {
 		a.registry.Store(reg)
 		a.undo.add("registry", func(context.Context) error { a.registry.Load().auth.Close(); return nil })
 	}
+	if c.Has(config.RoleFachdienst) {
+		if err := a.startDispatch(c, a.registry.Load()); err != nil {
+			return err
+		}
+	}
 	engine, err := a.engine(c, a.registry.Load())
 	if err != nil {
 		return err
@@ -169,6 +179,13 @@ func (a *App) engine(c *config.Config, reg *registry) (*api.Engine, error) {
 	apis, err := reg.apis(c)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
+	}
+	if a.dispatcher != nil {
+		one, err := a.notificationAPI(c)
+		if err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		apis = append(apis, one)
 	}
 	for _, one := range apis {
 		if err := e.Mount(one); err != nil {

@@ -25,6 +25,7 @@ type registry struct {
 	auth    *auth.Authenticator
 	limiter *auth.Limiter
 	pushers *pusher.Service
+	berlin  *time.Location
 }
 
 // hasRegistry reports whether a role needs pushers and channels.
@@ -54,7 +55,7 @@ func (a *App) newRegistry(c *config.Config) (*registry, error) {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	return &registry{
-		auth: who, limiter: auth.NewLimiter(c.Limits),
+		auth: who, limiter: auth.NewLimiter(c.Limits), berlin: berlin,
 		pushers: pusher.New(pusher.Options{
 			Store: a.store, Fachdienst: c.Fachdienst, Location: berlin,
 			PublicURL: func(u *url.URL) error { return guard.CheckURL(u) },

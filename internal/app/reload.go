@@ -13,7 +13,7 @@ import (
 
 // fixed are the keys that a running process cannot change: what is bound, opened or shared at the start.
 func fixed() []string {
-	return []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage"}
+	return []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage", "fachdienst"}
 }
 
 // reload takes a new configuration: all of it, or with any error none of it.

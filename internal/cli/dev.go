@@ -41,6 +41,7 @@ auth: {tokens_file: tokens.yaml}
 fachdienst:
   encryption: optional
   gateways: ["https://{{.TLS}}/push/v1/"]
+  gateway_client: {cert_file: fd.crt, key_file: fd.key, ca_file: ca.pem}
   channels: [{id: erp.task.activate, default: not_set}, {id: erp.communication.new, default: enabled}]
 {{- end}}
 `
@@ -76,6 +77,9 @@ A gematik app registers, switches a channel on, and reads its channels:
   curl -s http://{{.Public}}/push/v1/pushers/set -H 'Authorization: Bearer {{.FDToken}}' -d '{"kind":"http","app_id":"com.example.pushgate.ios","pushkey":"{{.IOS}}","app_display_name":"Dev","device_display_name":"iPhone","lang":"de","data":{"url":"https://{{.TLS}}/push/v1/"},"encryption":{"method":"aes-hmac-sha256","time_iss_created":"2026-07","iss":"{{.ISS}}","key_identifier":"7f6c1f1c-2f5e-4c6e-9a3e-0d6f1f0b8f52"}}'
   curl -s http://{{.Public}}/push/v1/channels/{{.IOS}} -H 'Authorization: Bearer {{.FDToken}}' -d '{"channels":[{"id":"erp.task.activate","status":"enabled"}]}'
   curl -s http://{{.Public}}/push/v1/channels/{{.IOS}} -H 'Authorization: Bearer {{.FDToken}}'
+
+A backend says that something happened; the phone of the registration above gets it encrypted, through this gateway:
+  curl -s http://{{.Public}}/notification-service/v1/notifications -H 'Content-Type: application/json' -d '{"user":{"id_type":"kvnr","value":"X110400000"},"channel":"erp.task.activate","payload":{"Identifier":"160.000.000.000.000.01","IdentifierType":"TaskId"}}'
 {{end}}
 `
 
@@ -118,7 +122,7 @@ func runDev(ctx context.Context, env Env) error {
 		return err
 	}
 	return app.Run(ctx, app.Options{
-		Config: cfg, Log: env.Stderr, Version: Version(),
+		Config: cfg, Log: env.Stderr, Version: Version(), Dev: true,
 		Ready: func() { _ = template.Must(template.New("guide").Parse(devGuide)).Execute(env.Stdout, d) },
 	})
 }
