@@ -197,11 +197,13 @@ type turn struct {
 	held int
 }
 
-// due lists the apps to look at now, and the time of the next look if nothing happens before.
-func (b *backlog) due(now time.Time) (turns []turn, next time.Time) {
+// due lists the apps to look at now, how many rows are held in all, and the time of the next look if nothing happens
+// before.
+func (b *backlog) due(now time.Time) (turns []turn, held int, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, a := range b.apps {
+		held += a.held
 		if a.next.IsZero() {
 			continue
 		}
@@ -219,7 +221,7 @@ func (b *backlog) due(now time.Time) (turns []turn, next time.Time) {
 	}
 	// The app with the fewest rows in flight goes first: a small one never waits for a big one.
 	slices.SortFunc(turns, func(x, y turn) int { return x.held - y.held })
-	return turns, next
+	return turns, held, next
 }
 
 // rebase takes what the store says. counts is false where our own count is exact; what was enqueued meanwhile keeps its

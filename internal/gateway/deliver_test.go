@@ -413,3 +413,26 @@ func TestDeliver_ObserverHearsBoundedLabelsOnly(t *testing.T) {
 		h.log.mu.Unlock()
 	})
 }
+
+// The attempt may end for good between the moment when a caller's time is over and the moment when its row is written:
+// then there must be no row, or the notification would be sent again.
+func TestFlight_EndsWhileItsRowIsBeingBuilt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		now := time.Now()
+		f := &flight{
+			g: h.Gateway, cfg: &h.cfg, lane: h.routes.Load().lane(theApp), note: event("k", "$e"), hash: push.Hash{1},
+			accepted: now, deadline: now.Add(time.Hour), done: make(chan struct{}), flying: true,
+		}
+		h.recall.enter(f.hash, f, now)
+		who, _ := f.claim(now)
+		require.Equal(t, shareMine, who)
+		f.land(verdict{kind: verdictDelivered, reason: "ok", asked: true, at: now, shown: true})
+		<-h.saveFlights([]*flight{f}, now)
+		require.Equal(t, push.StateDelivered, f.state())
+		require.Zero(t, h.store.count("enqueue"))
+		require.True(t, h.recall.wasDelivered(f.hash))
+		require.EqualValues(t, 1, h.Stats().Account.Delivered)
+	})
+}

@@ -224,14 +224,17 @@ func (f *flight) claim(now time.Time) (share, <-chan struct{}) {
 	}
 }
 
-// rowFor builds the row to save.
-func (f *flight) rowFor(now time.Time) push.Queued {
+// rowFor builds the row to save; false when the attempt has ended for good since it was claimed.
+func (f *flight) rowFor(now time.Time) (push.Queued, bool) {
 	row := push.Queued{
 		AppID: f.lane.name, Device: f.device, Dedup: f.hash, BadgeOnly: f.badge, HasCounts: f.note.Counts.Present(),
 		Payload: encodeNotification(f.note), Accepted: f.accepted, Deadline: f.deadline, Due: now,
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if _, final := f.verdict.final(); f.landed && final {
+		return push.Queued{}, false
+	}
 	row.UnderWay = !f.landed
 	if f.landed {
 		row.Due = f.verdict.due
@@ -245,7 +248,7 @@ func (f *flight) rowFor(now time.Time) push.Queued {
 	if row.Due.After(row.Deadline) {
 		row.Due = row.Deadline
 	}
-	return row
+	return row, true
 }
 
 // stored ends a save: the row is durable, held when the attempt was still under way as the row was built.

@@ -20,13 +20,18 @@ const (
 // repeat finds them.
 func (g *Gateway) saveFlights(mine []*flight, now time.Time) <-chan struct{} {
 	over := make(chan struct{})
-	rows := make([]push.Queued, len(mine))
-	names := make([]push.AppID, len(mine))
-	for i, f := range mine {
-		rows[i] = f.rowFor(now)
-		names[i] = rows[i].AppID
+	var rows []push.Queued
+	var names []push.AppID
+	left := mine[:0]
+	for _, f := range mine {
+		row, needed := f.rowFor(now)
+		if !needed {
+			f.unsaved()
+			continue
+		}
+		left, rows, names = append(left, f), append(rows, row), append(names, row.AppID)
 	}
-	if !g.reserve(names) {
+	if mine = left; len(mine) == 0 || !g.reserve(names) {
 		for _, f := range mine {
 			f.unsaved()
 		}

@@ -33,7 +33,7 @@ type worker struct {
 	wake      chan struct{}
 	refreshed time.Time
 	stale     bool // what is due next must be asked of the store
-	holding   int  // rows claimed by this pass and those before, as of its begin
+	holding   int  // rows in our hands, of all apps
 }
 
 func newWorker(g *Gateway) *worker { return &worker{g: g, wake: make(chan struct{}, 1)} }
@@ -69,12 +69,8 @@ func (w *worker) run(stop <-chan struct{}) {
 func (w *worker) pass(stop <-chan struct{}) time.Time {
 	now := time.Now()
 	next := w.refresh(now)
-	turns, later := w.g.backlog.due(now)
-	next = earliest(next, later)
-	w.holding = 0
-	for _, t := range turns {
-		w.holding += t.held
-	}
+	turns, held, later := w.g.backlog.due(now)
+	next, w.holding = earliest(next, later), held
 	rt := w.g.routes.Load()
 	for _, t := range turns {
 		select {
