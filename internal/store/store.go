@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/pusher"
 )
@@ -108,6 +109,8 @@ type Store interface {
 	Admin
 	Registry
 	Hasher
+	// Outbox is the outbox of the registry's pushers.
+	Outbox() dispatch.Store
 	// Ping tells whether a commit would work now.
 	Ping(ctx context.Context) error
 	Close() error

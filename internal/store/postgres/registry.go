@@ -53,14 +53,19 @@ func (s *Store) registryTx(ctx context.Context, build func(p *pipeline)) error {
 		var p pipeline
 		build(&p)
 		err := s.send(ctx, &p)
-		var pgErr *pgconn.PgError
-		if err == nil || attempt == maxTransactions || !errors.As(err, &pgErr) || pgErr.Code != deadlockDetected && pgErr.Code != serializationFailure {
+		if err == nil || attempt == maxTransactions || !givenUp(err) {
 			return err
 		}
 	}
 }
 
-// What the database says when it gives up a transaction that may succeed when begun anew.
+// givenUp reports whether the database gave up a transaction that may succeed when begun anew.
+func givenUp(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (pgErr.Code == deadlockDetected || pgErr.Code == serializationFailure)
+}
+
+// What the database says then.
 const (
 	deadlockDetected     = "40P01"
 	serializationFailure = "40001"

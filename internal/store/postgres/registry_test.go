@@ -104,7 +104,7 @@ func (n *nodes) DeleteRejected(ctx context.Context, r pusher.Rejected) (int, err
 func TestRegistry_IsSealedAtRest(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	registrytest.Sealed(t, openRegistry(t, postgres.Options{URL: b.url, Keys: keyring.Files{Current: b.key}}), b.raw)
+	registrytest.Sealed(t, b.open, b.open.(*postgres.Store).Outbox(), b.raw)
 }
 
 func TestRegistry_RaceBetweenNodes(t *testing.T) {

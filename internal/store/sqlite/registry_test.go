@@ -40,7 +40,8 @@ func openRegistry(t testing.TB, o sqlite.Options) *sqlite.Store {
 func TestRegistry_IsSealedAtRest(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	registrytest.Sealed(t, openRegistry(t, sqlite.Options{DataDir: dir}), func(t *testing.T) []byte {
+	s := openRegistry(t, sqlite.Options{DataDir: dir})
+	registrytest.Sealed(t, s, s.Outbox(), func(t *testing.T) []byte {
 		var all []byte
 		for _, name := range []string{"pushgate.db", "pushgate.db-wal"} {
 			text, err := os.ReadFile(filepath.Join(dir, name))

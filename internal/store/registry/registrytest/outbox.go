@@ -22,15 +22,26 @@ func Held(t *testing.T, s pusher.Store, o dispatch.Store) {
 	p := full(t, push.RealmFachdienst)
 	require.NoError(t, s.SetPusher(t.Context(), pusher.Registration{Pusher: p}))
 	_, err := o.Submit(t.Context(), dispatch.Submission{Owner: p.Owner, Plan: func([]dispatch.Device) (dispatch.Plan, error) {
-		return dispatch.Plan{Rows: []dispatch.NewRow{{Payload: []byte(secret), Deadline: time.Now().Add(time.Hour)}}}, nil
+		return dispatch.Plan{Rows: []dispatch.NewRow{{Payload: []byte(secret), Deadline: time.Now().Add(24 * time.Hour)}}}, nil
 	}})
 	require.NoError(t, err)
 	got, err := o.Claim(t.Context(), gateway(), 10, time.Hour)
 	require.NoError(t, err)
 	require.Len(t, got.Rows, 1)
-	got, err = o.Claim(t.Context(), gateway(), 10, time.Hour)
+	Taken(t, o)
+}
+
+// Taken checks that the row that Held left is there and cannot be had.
+func Taken(t *testing.T, o dispatch.Store) {
+	t.Helper()
+	got, err := o.Claim(t.Context(), gateway(), 10, time.Hour)
 	require.NoError(t, err)
 	require.Empty(t, got.Rows)
+	all, err := o.Gateways(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Equal(t, 1, all[0].Rows)
+	require.True(t, all[0].Next.IsZero())
 }
 
 // Claimable checks that the row that Held left can be had.

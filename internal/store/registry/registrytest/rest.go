@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/monthkey"
 	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/pusher"
@@ -31,7 +32,7 @@ func full(t *testing.T, realm push.Realm) pusher.Pusher {
 
 // Sealed checks that nothing personal can be read in what raw returns: all bytes that the store keeps,
 // or a listing that shows them in hex.
-func Sealed(t *testing.T, s pusher.Store, raw func(t *testing.T) []byte) {
+func Sealed(t *testing.T, s pusher.Store, o dispatch.Store, raw func(t *testing.T) []byte) {
 	t.Helper()
 	for _, realm := range []push.Realm{push.RealmFachdienst, push.RealmMatrix} {
 		p := full(t, realm)
@@ -40,6 +41,7 @@ func Sealed(t *testing.T, s pusher.Store, raw func(t *testing.T) []byte) {
 		}
 		require.NoError(t, s.ChooseChannels(t.Context(), p.Owner, p.Pushkey, map[string]pusher.ChannelStatus{"c": pusher.ChannelEnabled}))
 	}
+	Held(t, s, o)
 	all := raw(t)
 	require.True(t, bytes.Contains(all, []byte("com.example.readable")), "the place that was searched is the right one")
 	for name, text := range map[string]string{"a member": secret, "a key": strings.Repeat("k", monthkey.KeysSize/2)} {
