@@ -77,7 +77,9 @@ func raceWorkers(t *testing.T, h *Harness) {
 	f := &flight{devices: map[push.Hash]int64{}, done: map[int64]int{}}
 	var left atomic.Int64
 	left.Store(int64(len(rows)))
-	g, ctx := errgroup.WithContext(ctxOf(t))
+	bounded, cancel := context.WithTimeout(ctxOf(t), 2*time.Minute) // a row that nobody finds must not hang the test
+	defer cancel()
+	g, ctx := errgroup.WithContext(bounded)
 	for w := range workers * len(nodes) {
 		s := nodes[w%len(nodes)]
 		g.Go(func() error {
@@ -90,7 +92,7 @@ func raceWorkers(t *testing.T, h *Harness) {
 		})
 	}
 	require.NoError(t, g.Wait())
-	require.Len(t, f.done, len(rows))
+	require.Len(t, f.done, len(rows), "rows that were never claimed")
 	for id, times := range f.done {
 		require.Equalf(t, 1, times, "row %d", id)
 	}

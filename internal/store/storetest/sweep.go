@@ -13,6 +13,7 @@ func sweepCases() []testCase {
 	return []testCase{
 		{"expiring deletes and counts by app, up to the limit", sweepExpire},
 		{"expiring spares rows in flight", sweepExpireHeld},
+		{"expiring takes rows whose lease has lapsed", sweepExpireLapsed},
 		{"waking an app makes its rows due", sweepWake},
 		{"waking leaves rows in flight with their holder", sweepWakeHeld},
 		{"waking many rows", sweepWakeMany},
@@ -68,6 +69,16 @@ func sweepExpireHeld(t *testing.T, h *Harness) {
 	counts, err = h.Store.Expire(ctxOf(t), 10)
 	require.NoError(t, err)
 	require.Equal(t, map[push.AppID]int{appA: 1}, counts)
+}
+
+func sweepExpireLapsed(t *testing.T, h *Harness) {
+	enqueue(t, h.Store, h.row(1))
+	r := claimOne(t, h.Store)
+	h.Advance(t, life+time.Minute)
+	counts, err := h.Store.Expire(ctxOf(t), 10)
+	require.NoError(t, err)
+	require.Equal(t, map[push.AppID]int{appA: 1}, counts)
+	require.Equal(t, []bool{false}, settle(t, h.Store, push.Settlement{Held: heldOf(r)}))
 }
 
 func sweepWake(t *testing.T, h *Harness) {
