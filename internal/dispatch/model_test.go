@@ -202,7 +202,7 @@ func (m *model) restart(kill bool) {
 
 func (m *model) judge() {
 	require.Zero(m.t, m.store.Len(), "everything has an end")
-	m.rig.stop()
+	m.stop()
 	arrived := map[string]int{}
 	for _, s := range m.gateway.taken() {
 		p := m.find(s.n.Device.Pushkey)

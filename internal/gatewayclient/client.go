@@ -24,9 +24,10 @@ type Doer interface {
 }
 
 const (
-	// ConnectTimeout bounds getting a connection, TLS included; Timeout one call, answer included.
+	// ConnectTimeout bounds getting a connection, TLS included.
 	ConnectTimeout = 3 * time.Second
-	Timeout        = 10 * time.Second
+	// Timeout bounds one call, answer included.
+	Timeout = 10 * time.Second
 	// MaxAnswer is the largest answer that is read: 100 results with a long pushkey each take 60 KB.
 	MaxAnswer = 1 << 20
 	// maxDrained is how much of an answer that is not read is taken off the connection so that it can be used again.
