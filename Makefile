@@ -1,6 +1,6 @@
 # pushgate. `make run` starts everything against simulators, `make test` passes the tests; both need only Go, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench bench-check fuzz webpush-browser clean
+.PHONY: help generate verify fmt build run test race lint vuln e2e faults bench bench-check fuzz webpush-browser matrix-js-sdk clean
 
 GO ?= go
 BIN := $(CURDIR)/bin
@@ -73,6 +73,10 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+matrix-js-sdk: ## Drive the pushers API with matrix-js-sdk (needs Node.js and npm)
+	cd internal/e2e/jssdk && npm ci --no-audit --no-fund
+	$(GO) test -count=1 -tags jssdk -run TestJSSDK -v ./internal/e2e
 
 clean: ## Remove what make built
 	rm -rf $(BIN)
