@@ -149,7 +149,7 @@ func (e *Engine) finish(c *gin.Context, x *exchange, start time.Time) {
 	}
 	attrs := []slog.Attr{
 		slog.String("operation", x.operation()), slog.Int("status", c.Writer.Status()),
-		slog.Duration("duration", took), slog.Int64("bytes", x.bytes), slog.String("request_id", push.RequestID(ctx)),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", x.bytes), slog.String("request_id", push.RequestID(ctx)),
 	}
 	if x.problem != "" {
 		attrs = append(attrs, slog.String("problem", x.problem))
