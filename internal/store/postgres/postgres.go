@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,6 +44,8 @@ type Store struct {
 	logger   *slog.Logger
 	apps     apps
 	listener *listener
+	leave    context.CancelFunc // ends what runs in the background; nil when nothing does
+	working  sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -79,6 +82,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.listener = listen(s.pool.Config().ConnConfig, o.Logger)
+	if s.sealer.HasOld() {
+		s.background(s.reseal)
+	}
 	return s, nil
 }
 
@@ -115,8 +121,19 @@ func (s *Store) prepare(ctx context.Context, tx pgx.Tx) error {
 	return s.apps.load(ctx, tx)
 }
 
+// background runs work until it is done or the store is closed.
+func (s *Store) background(work func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.leave = cancel
+	s.working.Go(func() { work(ctx) })
+}
+
 // Close ends the connections. Rows in flight stay leased until their leases run out: release them first.
 func (s *Store) Close() error {
+	if s.leave != nil {
+		s.leave()
+		s.working.Wait()
+	}
 	if s.listener != nil {
 		s.listener.close()
 	}

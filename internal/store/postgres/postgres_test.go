@@ -28,6 +28,7 @@ type base struct {
 	url   string
 	key   string
 	clock *storetest.Clock
+	log   storetest.Log
 	admin *pgx.Conn
 	open  store.Store
 }
@@ -51,6 +52,7 @@ func newHarness(t *testing.T) *storetest.Harness {
 		Store:   b.open,
 		Now:     b.clock.Now,
 		Advance: b.advance,
+		Log:     &b.log,
 		KeyFile: b.key,
 		Restart: func(t *testing.T) store.Store {
 			require.NoError(t, b.open.Close())
@@ -87,7 +89,7 @@ func (b *base) advance(_ *testing.T, d time.Duration) {
 }
 
 func (b *base) try(url string, keys keyring.Files) (*postgres.Store, error) {
-	s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: keys, Now: b.clock.Now})
+	s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: keys, Now: b.clock.Now, Logger: b.log.Logger()})
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,8 @@ type Store struct {
 	clock    clock
 	schedule *schedule
 	logger   *slog.Logger
+	leave    context.CancelFunc // ends what runs in the background; nil when nothing does
+	working  sync.WaitGroup
 	closing  sync.Once
 	closed   error
 }
@@ -92,6 +94,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if s.schedule, err = loadSchedule(ctx, s.read); err != nil {
 		return nil, err
+	}
+	if s.sealer.HasOld() {
+		s.background(s.reseal)
 	}
 	if err := s.endOutboxLeases(ctx); err != nil {
 		return nil, err
@@ -157,6 +162,13 @@ func (s *Store) unlock(ctx context.Context, files keyring.Files) error {
 	}, nil)
 }
 
+// background runs work until it is done or the store is closed.
+func (s *Store) background(work func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.leave = cancel
+	s.working.Go(func() { work(ctx) })
+}
+
 // Close waits for writes under way and closes the file. Rows in flight are free for the next process. Closing again does
 // nothing.
 func (s *Store) Close() error {
@@ -166,6 +178,10 @@ func (s *Store) Close() error {
 
 func (s *Store) close() error {
 	var errs []error
+	if s.leave != nil {
+		s.leave()
+		s.working.Wait()
+	}
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
 	}

@@ -26,6 +26,7 @@ type disk struct {
 	t     *testing.T
 	dir   string
 	clock *storetest.Clock
+	log   storetest.Log
 	open  store.Store
 }
 
@@ -38,6 +39,7 @@ func newHarness(t *testing.T) *storetest.Harness {
 		Store:   s,
 		Now:     d.clock.Now,
 		Advance: func(_ *testing.T, by time.Duration) { d.clock.Advance(by) },
+		Log:     &d.log,
 		KeyFile: filepath.Join(d.dir, "pushgate.key"),
 		Restart: func(t *testing.T) store.Store {
 			require.NoError(t, d.open.Close())
@@ -56,7 +58,7 @@ func newHarness(t *testing.T) *storetest.Harness {
 }
 
 func (d *disk) start(keys keyring.Files) (store.Store, error) {
-	s, err := sqlite.Open(context.Background(), sqlite.Options{DataDir: d.dir, Keys: keys, Now: d.clock.Now})
+	s, err := sqlite.Open(context.Background(), sqlite.Options{DataDir: d.dir, Keys: keys, Now: d.clock.Now, Logger: d.log.Logger()})
 	if err != nil {
 		return nil, err
 	}

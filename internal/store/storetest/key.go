@@ -2,16 +2,22 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/pusher"
+	"github.com/pushgate/pushgate/internal/pusher/pushertest"
+	"github.com/pushgate/pushgate/internal/store"
 	"github.com/pushgate/pushgate/internal/store/keyring"
 )
 
@@ -20,6 +26,7 @@ func keyCases() []testCase {
 		{"nothing at rest can be read", keyCanary},
 		{"another key is refused", keyWrong},
 		{"rotation reads old rows and keeps the hashes", keyRotation},
+		{"rotation seals the registry again", keyRotationOfRegistry},
 		{"a row that cannot be opened waits and stops nobody", keyDamaged},
 	}
 }
@@ -84,6 +91,55 @@ func keyRotation(t *testing.T, h *Harness) {
 	require.ErrorIs(t, err, keyring.ErrWrongKey, "the old key alone is a wrong key now")
 }
 
+// keyRotationOfRegistry waits until the old key is not needed any more: pushers live for years, so nobody can wait for
+// them to end as rows of the queue do.
+func keyRotationOfRegistry(t *testing.T, h *Harness) {
+	const n = 450 // more than two slices
+	owner := push.Owner{Realm: push.RealmFachdienst, User: "kvnr:X110400001"}
+	for i := range n {
+		p := pushertest.Sample(owner, appA, push.Pushkey(fmt.Sprintf("key %d", i)))
+		if i%2 == 0 {
+			p.DeviceID = ""
+			p.Encryption = pushertest.SampleEncryption(t, byte(i))
+		}
+		require.NoError(t, h.Store.SetPusher(ctxOf(t), pusher.Registration{Pusher: p}))
+	}
+	want, err := h.Store.ListPushers(ctxOf(t), owner)
+	require.NoError(t, err)
+	require.Len(t, want, n)
+
+	fresh := NewKeyFile(t)
+	_, err = h.Reopen(t, keyring.Files{Current: fresh, Old: []string{h.KeyFile}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(h.Log.String(), "old_key_files may go") }, time.Minute, time.Millisecond)
+	s, err := h.Reopen(t, keyring.Files{Current: fresh})
+	require.NoError(t, err)
+	got, err := s.ListPushers(ctxOf(t), owner)
+	require.NoError(t, err)
+	require.Equal(t, want, got, "nothing about a pusher changes, its times least of all")
+	requireChains(t, s, want)
+}
+
+// keyChains is what both implementations show to tests: no port returns a key chain by itself.
+type keyChains interface {
+	KeyChain(ctx context.Context, key pusher.Key) (*pusher.Encryption, error)
+}
+
+func requireChains(t *testing.T, s store.Store, pushers []pusher.Pusher) {
+	t.Helper()
+	chains, ok := s.(keyChains)
+	require.True(t, ok)
+	encrypted := 0
+	for _, p := range pushers {
+		e, err := chains.KeyChain(ctxOf(t), p.Key)
+		require.NoError(t, err)
+		if e != nil {
+			encrypted++
+		}
+	}
+	require.Equal(t, (len(pushers)+1)/2, encrypted)
+}
+
 func keyDamaged(t *testing.T, h *Harness) {
 	enqueue(t, h.Store, h.rows(1, 2)...)
 	h.Damage(t)
@@ -91,6 +147,7 @@ func keyDamaged(t *testing.T, h *Harness) {
 	require.Equal(t, []int{3}, devicesOf(claim(t, h.Store, 10)))
 	require.Equal(t, 3, backlog(t, h.Store).Rows, "kept until the deadline: the right key may come back")
 	require.Empty(t, claim(t, h.Store, 10), "and not tried again at once")
+	require.Contains(t, h.Log.String(), "cannot be opened", "somebody has to look")
 	h.Advance(t, 2*time.Minute)
 	require.Equal(t, []int{3}, devicesOf(claim(t, h.Store, 10)))
 	h.Advance(t, life)

@@ -26,6 +26,8 @@ type Harness struct {
 	Crash func(t *testing.T) store.Store
 	// KeyFile is the key that Store was opened with.
 	KeyFile string
+	// Log is what the stores have logged.
+	Log *Log
 	// Reopen closes Store and opens the database with other keys.
 	Reopen func(t *testing.T, keys keyring.Files) (store.Store, error)
 	// Peer opens the database a second time beside Store; nil where one process has it alone.
