@@ -359,7 +359,7 @@ func TestEngine_AccessLog(t *testing.T) {
 	require.Equal(t, "setThing", line["operation"])
 	require.EqualValues(t, 200, line["status"])
 	require.EqualValues(t, len(`{"name":"x"}`), line["bytes"])
-	require.Contains(t, line, "duration")
+	require.Contains(t, line, "duration_ms")
 	require.Contains(t, line, "request_id")
 	require.NotContains(t, s.log.String(), secret)
 }
