@@ -128,8 +128,16 @@ func (x *rig) node() *harness.Node { return x.nodes[0] }
 // set makes a provider behave.
 func (x *rig) set(name simulator.Service, c simulator.Conditions) {
 	x.Helper()
+	if c.Outage == simulator.OutageRefuse || c.Outage == simulator.OutageReset {
+		// It begins with the open connections being reset, and a reset throws away answers that were written already: what
+		// was in flight may have to be sent again.
+		x.dupBound += resetInFlight
+	}
 	require.NoError(x, x.sim.SetConditions(x.ctx(), name, c))
 }
+
+// resetInFlight is what the callers of a row and its retry worker have under way at one provider at a time.
+const resetInFlight = 16
 
 // script lays out a provider's next answers for a token.
 func (x *rig) script(name simulator.Service, token string, answers ...simulator.Answer) {
