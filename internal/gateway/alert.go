@@ -51,8 +51,13 @@ func (g *Gateway) heldVerdict(l *lane, reason string) {
 	g.limited.warn(g.logger, "verdict held: so many dead pushkeys look like a wrong setting", l.name, reason)
 }
 
-// endAlerts ends the alerts about guards that have held nothing for a window, and about orphans that are gone.
+// endAlerts ends the alerts about guards that have held nothing for a window, about orphans that are gone, and about a
+// full queue that has drained without anybody asking for room.
 func (g *Gateway) endAlerts(now time.Time) {
+	if g.backlog.reopened() {
+		g.alert("", alertQueueFull, false)
+		g.logger.Info("queue has room again")
+	}
 	rt := g.routes.Load()
 	for _, l := range rt.lanes {
 		held := l.held.Load()
@@ -157,7 +162,10 @@ func (l *limited) warn(logger *slog.Logger, text string, app push.AppID, reason 
 	skipped := entry.skipped
 	entry.last, entry.skipped = now, 0
 	l.mu.Unlock()
-	attrs := []any{slog.String("app", string(app))}
+	var attrs []any
+	if app != "" {
+		attrs = append(attrs, slog.String("app", string(app)))
+	}
 	if reason != "" {
 		attrs = append(attrs, slog.String("reason", reason))
 	}

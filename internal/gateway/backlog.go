@@ -131,6 +131,17 @@ func (b *backlog) isFull() bool {
 	return b.full
 }
 
+// reopened reports whether the queue was full and has room again by now, once each time.
+func (b *backlog) reopened() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.full || b.total > openAt(b.max) {
+		return false
+	}
+	b.full = false
+	return true
+}
+
 // dueAt notes that a row of the app waits until t.
 func (b *backlog) dueAt(name push.AppID, t time.Time) {
 	b.mu.Lock()

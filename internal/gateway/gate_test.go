@@ -218,9 +218,10 @@ func TestQueue_OneAppHoldsAtMostHalf(t *testing.T) {
 		h.provider.all(ok)
 		time.Sleep(2 * time.Hour)
 		require.Empty(t, h.store.all())
+		require.False(t, h.Stats().QueueFull, "it opens by draining")
+		require.False(t, h.observer.alert(" queue_full"), "and says so without waiting for the next notification")
 		h.provider.all(throttled)
 		require.Equal(t, push.StateQueued, h.state(event("k", "$again")))
-		require.False(t, h.observer.alert(" queue_full"))
 	})
 }
 

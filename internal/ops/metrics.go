@@ -51,7 +51,7 @@ func NewMetrics(version string) *Metrics {
 		"app", "provider", "result", "reason")
 	m.attemptSeconds = histograms("attempt_duration_seconds", "Time of one request to a push service.", attemptBuckets(), "provider", "result")
 	m.notifications = counters("notifications_total",
-		"What became of one device's notification. Final: delivered, rejected, dead_lettered, expired. Not final: queued, suppressed, refused.",
+		"What became of one device's notification. Final: delivered, rejected, dead_lettered, expired. Not final: queued, retried, suppressed, refused.",
 		"app", "provider", "state", "reason")
 	m.alerts = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "alert",
