@@ -25,7 +25,7 @@ const benchPayload = 2048
 func Bench(b *testing.B, open func(b *testing.B) store.Store) {
 	b.Run("enqueue", func(b *testing.B) {
 		s := open(b)
-		batches := batchesFor(b, 0)
+		batches := batchesFor(b)
 		start := time.Now()
 		for _, rows := range batches {
 			enqueueBench(b, s, rows)
@@ -34,7 +34,7 @@ func Bench(b *testing.B, open func(b *testing.B) store.Store) {
 	})
 	b.Run("claim_settle", func(b *testing.B) {
 		s := open(b)
-		batches := batchesFor(b, 0)
+		batches := batchesFor(b)
 		for _, rows := range batches {
 			enqueueBench(b, s, rows)
 		}
@@ -44,13 +44,24 @@ func Bench(b *testing.B, open func(b *testing.B) store.Store) {
 		report(b, start, len(batches)*benchBatch)
 	})
 	for _, backlog := range []int{1_000, 100_000} {
-		name := map[int]string{1_000: "cycle_over_1k", 100_000: "cycle_over_100k"}[backlog]
-		b.Run(name, func(b *testing.B) {
+		name := map[int]string{1_000: "over_1k", 100_000: "over_100k"}[backlog]
+		b.Run("claim_settle_"+name, func(b *testing.B) {
+			s := open(b)
+			batches := (b.N + benchBatch - 1) / benchBatch
+			for i := 0; i < backlog+batches*benchBatch; i += 1000 {
+				enqueueBench(b, s, benchRows(1000))
+			}
+			b.ResetTimer()
+			start := time.Now()
+			drain(b, s, batches)
+			report(b, start, batches*benchBatch)
+		})
+		b.Run("cycle_"+name, func(b *testing.B) {
 			s := open(b)
 			for i := 0; i < backlog; i += 1000 {
 				enqueueBench(b, s, benchRows(1000))
 			}
-			batches := batchesFor(b, 0)
+			batches := batchesFor(b)
 			b.ResetTimer()
 			start := time.Now()
 			for _, rows := range batches {
@@ -73,7 +84,7 @@ func Bench(b *testing.B, open func(b *testing.B) store.Store) {
 	})
 }
 
-func batchesFor(b *testing.B, _ int) [][]push.Queued {
+func batchesFor(b *testing.B) [][]push.Queued {
 	b.Helper()
 	batches := make([][]push.Queued, (b.N+benchBatch-1)/benchBatch)
 	for i := range batches {
