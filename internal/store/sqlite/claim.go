@@ -25,7 +25,6 @@ const (
 	// selectDevice finds the due rows of one device.
 	selectDevice = `SELECT id FROM queue INDEXED BY queue_dedup
 		WHERE device = ? AND app = ? AND due <= ? AND deadline > ? ORDER BY due, id LIMIT ?`
-	selectNewerBadge = `SELECT 1 FROM queue WHERE device = ? AND badge_only = 1 AND id > ? LIMIT 1`
 )
 
 // readAhead is how many rows of one device are found at once.
