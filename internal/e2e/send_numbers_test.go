@@ -25,7 +25,7 @@ func TestSend_Numbers(t *testing.T) {
 	for i := range 1000 {
 		users = append(users, fmt.Sprintf("kvnr:X1104%05d", i))
 	}
-	l := newLoop(t, loopOptions{users: users, level: "warn", sim: []string{"-brief", "-keep", "-1"}})
+	l := newLoop(t, loopOptions{users: users, sim: []string{"-brief", "-keep", "-1"}})
 	for i, user := range users {
 		l.enroll(t, user, newPhone(erpIOS, fmt.Sprintf("%064x", 0xabcd0000+i), thisMonth(t, 0)), erpActivate)
 	}
