@@ -52,8 +52,9 @@ lint: ## Run golangci-lint at the pinned version (installed into bin/)
 vuln: ## Check dependencies against the Go vulnerability database (needs network)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
-bench: ## Measure CPU per notification against a bare sender in the same run (ratios)
+bench: ## Measure CPU per notification against a bare sender in the same run (ratios), and the sending side
 	$(GO) run ./internal/bench
+	$(GO) test -count=1 -tags numbers -v -run TestSend_Numbers ./internal/e2e
 
 bench-check: ## A short bench: fail when a ratio is 25 % over the committed one
 	$(GO) run ./internal/bench -short -seconds 3 -check internal/bench/ratios.txt
@@ -66,6 +67,7 @@ webpush-browser: ## Send to keys that a real headless Chromium made, and let it 
 
 faults: ## Run the whole fault matrix on both stores and print it as a table (about 20 minutes)
 	FAULTS=full $(GO) test -count=1 -timeout 40m -v -run '^TestFaults$$' ./internal/e2e/faults
+	FAULTS=full $(GO) test -count=1 -timeout 20m -v -run '^TestSend_KillsLoseNothing$$' ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZTIME each
 	@for pkg in $$($(GO) list ./internal/...); do \

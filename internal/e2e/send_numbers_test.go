@@ -1,24 +1,21 @@
+//go:build numbers
+
 package e2e
 
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 )
 
-// TestSend_Numbers measures the loop and asserts no time: SEND_NUMBERS=1 go test -v -run TestSend_Numbers ./internal/e2e.
-// Sender, gateway, simulator and the backend share the machine.
+// TestSend_Numbers measures the loop and asserts no time; make bench runs it. Sender, gateway, simulator and the backend share the machine.
 func TestSend_Numbers(t *testing.T) {
-	if os.Getenv("SEND_NUMBERS") == "" {
-		t.Skip("measures for half a minute; set SEND_NUMBERS")
-	}
 	const (
 		rate, seconds = 620, 10
-		backlog       = 24_000
+		backlog       = 100_000
 		callers       = 64
 	)
 	var users []string
