@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	firebase "firebase.google.com/go/v4"
 	"firebase.google.com/go/v4/messaging"
 	"google.golang.org/api/option"
 
@@ -111,14 +110,21 @@ func address(endpoint string) (string, error) {
 // newSDK makes the messaging client on top of our own wire. With an HTTP client given, the SDK reads no credentials
 // and no environment, and dials nothing.
 func newSDK(project, endpoint string) (*messaging.Client, error) {
-	ctx := context.Background()
-	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: project},
+	return sdkClient(messaging.NewClient, project,
 		option.WithHTTPClient(&http.Client{Transport: wire{}}),
 		option.WithEndpoint(endpoint+"/v1"))
-	if err != nil {
-		return nil, err
-	}
-	return app.Messaging(ctx)
+}
+
+// sdkClient calls messaging.NewClient. The SDK's front door, firebase.NewApp, links Firestore, Storage and Auth into every
+// binary that sends a message (15 MB of it), so this is the side door: the type of its settings has no name out here, but
+// it has a shape, and the compiler finds it by that. A release of the SDK with another shape does not compile.
+func sdkClient[C ~struct {
+	Opts      []option.ClientOption
+	ProjectID string
+	Version   string
+}](newClient func(context.Context, *C) (*messaging.Client, error), project string, opts ...option.ClientOption,
+) (*messaging.Client, error) {
+	return newClient(context.Background(), &C{Opts: opts, ProjectID: project})
 }
 
 // envelope is the message that the SDK checks and encodes; wire puts the real one in its place.
