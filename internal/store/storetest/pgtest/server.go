@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,14 +23,20 @@ import (
 
 const startTimeout = 30 * time.Second
 
-// script runs the server until its standard input ends, which happens with the test process however that ends, and
-// then removes everything.
-const script = `"$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null &
+// script runs the server until its standard input ends, which happens with the test process however that ends. It ends
+// the server with a signal, and removes everything unless that was to be a crash.
+const script = `"$1/postgres" -D "$2/data" >>"$2/log" 2>&1 </dev/null &
 pid=$!
 cat >/dev/null
-kill -INT $pid 2>/dev/null
+kill -s "$3" $pid 2>/dev/null
 wait $pid
-rm -rf "$2"`
+[ "$3" = QUIT ] || rm -rf "$2"`
+
+// How script ends a server. PostgreSQL calls the second one immediate: no process of it finishes or writes anything.
+const (
+	endOrderly = "INT"
+	endCrash   = "QUIT"
+)
 
 // running is a server that has been started. Its input must stay reachable: the server ends when it is closed.
 type running struct {
@@ -48,34 +55,44 @@ func start(mode Mode) running {
 	if err != nil {
 		return running{err: fmt.Errorf("make a directory for PostgreSQL: %w", err)}
 	}
-	r, err := startIn(bin, dir, mode)
+	c, err := newCluster(bin, dir, mode)
 	if err != nil {
 		return running{err: errors.Join(err, os.RemoveAll(dir))}
 	}
-	r.err = wait(r.admin, dir)
-	return r
+	_, input, err := c.launch(endOrderly)
+	if err != nil {
+		return running{err: errors.Join(err, os.RemoveAll(dir))}
+	}
+	return running{admin: c.admin, input: input, err: wait(c.admin, dir)}
 }
 
-func startIn(bin, dir string, mode Mode) (running, error) {
+// cluster is a server's directory, ready to be started.
+type cluster struct {
+	bin, dir string
+	who      *syscall.SysProcAttr
+	admin    string // the URL of its own database
+}
+
+// newCluster makes a cluster in an empty directory. more are further lines of its configuration.
+func newCluster(bin, dir string, mode Mode, more ...string) (*cluster, error) {
 	who, err := unprivileged(dir)
 	if err != nil {
-		return running{}, err
+		return nil, err
 	}
 	port, err := freePort()
 	if err != nil {
-		return running{}, err
+		return nil, err
 	}
 	password := rand.Text()
 	if err := initialise(bin, dir, password, who); err != nil {
-		return running{}, err
+		return nil, err
 	}
-	if err := configure(dir, port, mode); err != nil {
-		return running{}, err
+	if err := configure(dir, port, mode, more); err != nil {
+		return nil, err
 	}
-	input, err := launch(bin, dir, who)
-	admin := (&url.URL{Scheme: "postgres", User: url.UserPassword("pushgate", password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		Path: "/postgres", RawQuery: "sslmode=disable"}).String()
-	return running{admin: admin, input: input}, err
+	admin := &url.URL{Scheme: "postgres", User: url.UserPassword("pushgate", password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Path: "/postgres", RawQuery: "sslmode=disable"}
+	return &cluster{bin: bin, dir: dir, who: who, admin: admin.String()}, nil
 }
 
 // binaries finds the newest installed server.
@@ -149,7 +166,7 @@ func initialise(bin, dir, password string, who *syscall.SysProcAttr) error {
 	return nil
 }
 
-func configure(dir string, port int, mode Mode) error {
+func configure(dir string, port int, mode Mode, more []string) error {
 	settings := fmt.Sprintf(`
 listen_addresses = '127.0.0.1'
 port = %d
@@ -161,7 +178,8 @@ fsync = %t
 full_page_writes = %t
 autovacuum_naptime = 5s
 log_min_messages = warning
-`, port, mode == Durable, mode == Durable)
+%s
+`, port, mode == Durable, mode == Durable, strings.Join(more, "\n"))
 	f, err := os.OpenFile(filepath.Join(dir, "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("configure PostgreSQL: %w", err)
@@ -170,17 +188,18 @@ log_min_messages = warning
 	return errors.Join(err, f.Close())
 }
 
-func launch(bin, dir string, who *syscall.SysProcAttr) (io.Closer, error) {
-	cmd := exec.Command("sh", "-c", script, "sh", bin, dir)
-	cmd.SysProcAttr, cmd.Dir = who, dir
+// launch starts the server. It ends, in the given way, when its input is closed.
+func (c *cluster) launch(end string) (*exec.Cmd, io.Closer, error) {
+	cmd := exec.Command("sh", "-c", script, "sh", c.bin, c.dir, end)
+	cmd.SysProcAttr, cmd.Dir = c.who, c.dir
 	input, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	return input, nil
+	return cmd, input, nil
 }
 
 // wait returns when the server answers.
