@@ -125,6 +125,46 @@ func TestStore_FollowsAgainAfterTheConnectionBroke(t *testing.T) {
 	signalled(t, peer.Changed())
 }
 
+// A database that took no writes for a while takes them again without a restart, although sessions that began meanwhile
+// never do.
+func TestStore_WritesAgainAfterTheDatabaseWasReadOnly(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	b := newBase(t)
+	_ = b.admin.Close(ctx)
+	pgtest.ReadOnly(t, b.url, true)
+	require.Eventually(t, func() bool {
+		err := b.open.Ping(ctx)
+		return err != nil && strings.Contains(err.Error(), "read-only")
+	}, time.Minute, 10*time.Millisecond, "what was connected has noticed")
+	for range 10 {
+		require.Error(t, b.open.Ping(ctx))
+		_, err := b.open.Enqueue(ctx, []push.Queued{row(1, b.clock.Now())}, 0)
+		require.Error(t, err)
+	}
+	pgtest.ReadOnly(t, b.url, false)
+	require.NoError(t, b.open.Ping(ctx))
+	_, err := b.open.Enqueue(ctx, []push.Queued{row(1, b.clock.Now())}, 0)
+	require.NoError(t, err)
+}
+
+// A server that may forget what it has committed is told to the operator.
+func TestOpen_WarnsOfAServerThatForgets(t *testing.T) {
+	t.Parallel()
+	for mode, warned := range map[pgtest.Mode]int{pgtest.Fast: 2, pgtest.Durable: 0} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			var log storetest.Log
+			s, err := postgres.Open(context.Background(), postgres.Options{
+				URL: pgtest.NewServer(t, mode).URL(), Keys: keyring.Files{Current: storetest.NewKeyFile(t)}, Logger: log.Logger(),
+			})
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+			require.Equal(t, warned, strings.Count(log.String(), "may forget commits"))
+		})
+	}
+}
+
 // A database that does not answer costs its callers no more than the time they gave it.
 func TestStore_DatabaseThatHangs(t *testing.T) {
 	t.Parallel()

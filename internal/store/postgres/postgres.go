@@ -98,6 +98,7 @@ func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	config.MaxConns = max(config.MaxConns, minConns)
+	config.AfterRelease = writable
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -109,9 +110,20 @@ func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// writable reports whether a connection is worth keeping. One that began while the database took no writes stays so when
+// it takes them again, and one to a standby stays there when the address has moved on: the next one may be better. The
+// server reports both on its own (PostgreSQL 14 and later).
+func writable(conn *pgx.Conn) bool {
+	status := conn.PgConn().ParameterStatus
+	return status("default_transaction_read_only") != "on" && status("in_hot_standby") != "on"
+}
+
 // prepare migrates and unlocks while no other node does.
 func (s *Store) prepare(ctx context.Context, tx pgx.Tx) error {
 	if err := migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := s.warnOfForgetting(ctx, tx); err != nil {
 		return err
 	}
 	var err error
@@ -119,6 +131,21 @@ func (s *Store) prepare(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	return s.apps.load(ctx, tx)
+}
+
+// warnOfForgetting tells when the server does not survive a power failure with what it has committed. That is set for the
+// whole server, so nothing can be done about it from here.
+func (s *Store) warnOfForgetting(ctx context.Context, tx pgx.Tx) error {
+	for _, name := range []string{"fsync", "full_page_writes"} {
+		var setting string
+		if err := tx.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&setting); err != nil {
+			return fmt.Errorf("read the server's settings: %w", err)
+		}
+		if setting == "off" {
+			s.logger.Warn("the PostgreSQL server may forget commits in a power failure", slog.String("setting", name), slog.String("value", setting))
+		}
+	}
+	return nil
 }
 
 // background runs work until it is done or the store is closed.
