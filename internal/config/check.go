@@ -31,6 +31,7 @@ func (c *Config) check(built []Role, p *strict.Problems) {
 	for i, s := range c.Senders {
 		s.Check(p.Under(fmt.Sprintf("senders[%d]", i)))
 	}
+	c.checkSenders(p.Report)
 	c.ClientServer.Check(p.Under("clientserver"))
 	c.Fachdienst.Check(p.Under("fachdienst"))
 	mtls.ClientConfig(c.Fachdienst.GatewayClient).Check(p.Under("fachdienst.gateway_client"))
@@ -137,7 +138,7 @@ func (c *Config) checkExposure(report func(path, problem string)) {
 		return
 	}
 	if c.Gateway.RequireClientCert {
-		if c.Listen.TLS.Address == "" || c.Listen.TLS.ClientCAFile == "" {
+		if !c.Listen.checksCallers() {
 			report("gateway.require_client_cert", "no listener can check client certificates: set listen.tls.address and client_ca_file, or listen.behind_mtls_proxy")
 		}
 		return
@@ -148,6 +149,30 @@ func (c *Config) checkExposure(report func(path, problem string)) {
 		}
 	}
 }
+
+// checkSenders refuses app_ids that nobody could push to: a listed app_id belongs to the callers of that name alone, so
+// where no caller has a name it is cut off from everybody, homeservers included.
+func (c *Config) checkSenders(report func(path, problem string)) {
+	if !c.Has(RoleGateway) || c.Gateway.Gematik && c.Listen.checksCallers() {
+		return
+	}
+	why := "no listener checks client certificates: set listen.tls.address and client_ca_file, or leave the app_ids out"
+	switch {
+	case !c.Gateway.Gematik:
+		why = "only gematik operations know callers by name: switch gateway.gematik on, or leave the app_ids out"
+	case c.Listen.BehindMTLSProxy:
+		why = "callers behind listen.behind_mtls_proxy have no name: let TLS end here (listen.tls with client_ca_file), or leave the app_ids out"
+	}
+	for i, s := range c.Senders {
+		if len(s.AppIDs) > 0 {
+			report(fmt.Sprintf("senders[%d].app_ids", i), "nobody could push to these apps, "+why)
+			return // it is the same for all
+		}
+	}
+}
+
+// checksCallers reports whether a listener asks callers for certificates, and so knows their names.
+func (l Listen) checksCallers() bool { return l.TLS.Address != "" && l.TLS.ClientCAFile != "" }
 
 func (l Log) check(report func(path, problem string)) {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {

@@ -2,9 +2,11 @@ package config
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/config/strict"
+	"github.com/pushgate/pushgate/internal/gateway"
 )
 
 // Warnings lists what is allowed and deserves a second look, one line each: secrets that every user of the machine can
@@ -25,6 +27,9 @@ func (c *Config) Warnings() []string {
 	}
 	if c.Listen.BehindMTLSProxy && reachable != "" {
 		all = append(all, "listen.behind_mtls_proxy: whoever reaches "+reachable+" past the proxy counts as a verified caller")
+	}
+	if c.Listen.BehindMTLSProxy && c.Has(RoleGateway) && slices.ContainsFunc(c.Senders, func(s gateway.Sender) bool { return len(s.AppIDs) > 0 }) {
+		all = append(all, "senders: callers that come through the proxy of listen.behind_mtls_proxy have no name and reach no app, only those on listen.tls.address do")
 	}
 	if c.Listen.Public != "" && !isLoopback(c.Listen.Public) {
 		all = append(all, "listen.public: plain HTTP beyond this machine, pushkeys and message texts are readable on the way")

@@ -25,6 +25,7 @@ listen:
   admin: ":8081"
   admin_allow_remote: true
   behind_mtls_proxy: true
+senders: [{san: backend.example.de, channels: ["*"]}, {san: fd.example.de, app_ids: [com.example.app]}]
 storage: {encryption_key_file: key.hex, old_key_files: [key.base64]}
 apps: [{app_id: com.example.app, apns: {topic: com.example.app, key_file: AuthKey.p8, key_id: ABC1234567, team_id: TEAM123456}}]
 `), dir)
@@ -34,6 +35,7 @@ apps: [{app_id: com.example.app, apns: {topic: com.example.app, key_file: AuthKe
 		"storage.old_key_files[0]: every user of this machine can read the file, it should have mode 0600 or 0400",
 		"apps[0].apns.key_file: every user of this machine can read the file, it should have mode 0600 or 0400",
 		"listen.behind_mtls_proxy: whoever reaches listen.public past the proxy counts as a verified caller",
+		"senders: callers that come through the proxy of listen.behind_mtls_proxy have no name and reach no app, only those on listen.tls.address do",
 		"listen.public: plain HTTP beyond this machine, pushkeys and message texts are readable on the way",
 		"listen.admin: whoever reaches it can read metrics and readiness, keep it inside your own network",
 	}, c.Warnings())
