@@ -57,8 +57,9 @@ type App struct {
 	providers *providers
 	gateway   *gateway.Gateway
 	registry  atomic.Pointer[registry] // nil without a role that has pushers
-	// dispatcher is nil without the role fachdienst.
+	// dispatcher and caller are nil without the role fachdienst.
 	dispatcher *dispatch.Dispatcher
+	caller     *caller
 	handler    atomic.Pointer[api.Engine]
 	tls        *mtls.Server
 	listeners  []*listener
@@ -276,6 +277,9 @@ func (a *App) serve(ctx context.Context) error {
 	}
 	if a.tls != nil {
 		go a.tls.Watch(ctx, certificateCheck)
+	}
+	if a.caller != nil {
+		go a.caller.watch(ctx, certificateCheck)
 	}
 	for _, w := range a.cfg.Warnings() {
 		a.log.Warn("configuration", slog.String("warning", w))

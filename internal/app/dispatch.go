@@ -10,9 +10,6 @@ import (
 	"github.com/pushgate/pushgate/internal/api/notificationservice"
 	"github.com/pushgate/pushgate/internal/config"
 	"github.com/pushgate/pushgate/internal/dispatch"
-	"github.com/pushgate/pushgate/internal/egress"
-	"github.com/pushgate/pushgate/internal/gatewayclient"
-	"github.com/pushgate/pushgate/internal/mtls"
 	"github.com/pushgate/pushgate/internal/ops"
 )
 
@@ -21,18 +18,20 @@ type outboxer interface {
 	Outbox() dispatch.Store
 }
 
-// startDispatch builds the sending side of the role fachdienst. Its settings hold for the life of the process.
+// startDispatch builds the sending side of the role fachdienst. Its settings hold for the life of the process, but for
+// how gateways are called.
 func (a *App) startDispatch(c *config.Config, reg *registry) error {
 	store, ok := a.store.(outboxer)
 	if !ok {
 		return errors.New("this store keeps no outbox")
 	}
-	caller, err := gatewayCaller(c)
-	if err != nil {
+	var err error
+	if a.caller, err = newCaller(c, a.log); err != nil {
 		return err
 	}
+	a.metrics.WatchCertificates("fachdienst.gateway_client", a.caller)
 	a.dispatcher, err = dispatch.New(dispatch.Options{
-		Store: store.Outbox(), Remover: reg.pushers, Hasher: a.store, Caller: caller, Fachdienst: c.Fachdienst, Location: reg.berlin,
+		Store: store.Outbox(), Remover: reg.pushers, Hasher: a.store, Caller: a.caller, Fachdienst: c.Fachdienst, Location: reg.berlin,
 		MaxQueued: c.Gateway.MaxQueued, Shared: !c.Storage.SQLite(), Logger: a.log,
 		Observer: a.metrics.Dispatch(func() ops.Dispatcher { return a.dispatcher }),
 	})
@@ -44,25 +43,6 @@ func (a *App) startDispatch(c *config.Config, reg *registry) error {
 		return fmt.Errorf("dispatch: %w", err)
 	}
 	return nil
-}
-
-// gatewayCaller returns the client for gateways whose addresses apps have chosen: every dialled address is judged.
-func gatewayCaller(c *config.Config) (*gatewayclient.Client, error) {
-	guard, err := egress.NewGuard(egress.Options{Config: c.Egress, Ports: gatewayPorts(c.Fachdienst.Gateways)})
-	if err != nil {
-		return nil, fmt.Errorf("egress: %w", err)
-	}
-	client, err := mtls.NewClient(mtls.ClientConfig(c.Fachdienst.GatewayClient))
-	if err != nil {
-		return nil, fmt.Errorf("fachdienst.gateway_client: %w", err)
-	}
-	caller, err := gatewayclient.New(gatewayclient.Options{
-		HTTP: guard.Client(egress.ClientOptions{TLS: client.TLSConfig(), Timeout: gatewayclient.Timeout, MaxBody: gatewayclient.MaxAnswer, MaxIdlePerHost: 8}),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("gateway client: %w", err)
-	}
-	return caller, nil
 }
 
 // gatewayPorts are the ports besides 443 that the allow-list names.

@@ -50,6 +50,12 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	if err != nil {
 		return err
 	}
+	swapCaller := func() {}
+	if a.caller != nil {
+		if swapCaller, err = a.caller.prepare(next); err != nil {
+			return err
+		}
+	}
 	built, err := a.providers.build(next)
 	if err != nil {
 		return err
@@ -67,11 +73,12 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	}
 	// From here on nothing can fail.
 	swapTLS()
+	swapCaller()
 	_ = ops.SetLevel(a.level, next.Log.Level) // the configuration check knows the levels
 	a.handler.Store(engine)
-	if old := a.registry.Swap(reg); old != nil {
-		old.auth.Close()
-	}
+	// What the old registry asks issuers and the homeserver at this moment goes on: callers wait for it, and every question
+	// ends by itself within seconds.
+	a.registry.Store(reg)
 	a.providers.commit(built)
 	a.cfg = next
 	go a.providers.warm(ctx, built.fresh)

@@ -9,10 +9,10 @@ import (
 
 // Client is what we show to, and demand of, the servers that we call. It never changes: to reload, make a new one.
 type Client struct {
-	pair  *tls.Certificate // nil: we stay anonymous
-	roots *x509.CertPool   // nil: the system's
-	crl   *revocations     // nil: nothing is looked up
-	now   func() time.Time
+	pair        *tls.Certificate    // nil: we stay anonymous
+	authorities []*x509.Certificate // none: the system's
+	crl         *revocations        // nil: nothing is looked up
+	now         func() time.Time
 }
 
 // NewClient reads the files. Errors name the key of the section and never quote a file.
@@ -25,11 +25,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 		}
 	}
 	if c.CAFile != "" {
-		authorities, err := loadAuthorities("ca_file", c.CAFile)
-		if err != nil {
+		if k.authorities, err = loadAuthorities("ca_file", c.CAFile); err != nil {
 			return nil, fmt.Errorf("load authorities: %w", err)
 		}
-		k.roots = pool(authorities)
 	}
 	if c.CRLFile != "" {
 		if k.crl, err = loadRevocations(c.CRLFile); err != nil {
@@ -41,7 +39,10 @@ func NewClient(c ClientConfig) (*Client, error) {
 
 // TLSConfig returns a new configuration for a transport.
 func (k *Client) TLSConfig() *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: k.roots, Time: k.now}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Time: k.now}
+	if len(k.authorities) > 0 {
+		c.RootCAs = pool(k.authorities)
+	}
 	if k.pair != nil {
 		// Always this one: a server that names other authorities shall refuse us aloud instead of seeing nobody.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return k.pair, nil }
@@ -49,6 +50,25 @@ func (k *Client) TLSConfig() *tls.Config {
 	if k.crl != nil {
 		c.VerifyConnection = func(cs tls.ConnectionState) error { return k.crl.check(cs.VerifiedChains, k.now()) }
 	}
+	return c
+}
+
+// StrangerTLSConfig returns a new configuration for servers that others than the operator have named. They see no
+// certificate of ours, the system's authorities vouch for them beside our own, and the lists of revoked certificates,
+// which are those of our authorities only, are not asked.
+func (k *Client) StrangerTLSConfig() *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Time: k.now}
+	if len(k.authorities) == 0 {
+		return c
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a machine without authorities of its own
+	}
+	for _, a := range k.authorities {
+		roots.AddCert(a)
+	}
+	c.RootCAs = roots
 	return c
 }
 
