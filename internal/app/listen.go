@@ -32,11 +32,15 @@ func (l *listener) serve(failed chan<- error) {
 	}
 }
 
-// drain waits for requests under way, then closes what is left.
+// drain waits for requests under way, then closes what is left. The server closes only what it has begun to serve: where
+// the start failed before, the address is given back here.
 func (l *listener) drain(ctx context.Context) error {
 	err := l.server.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, l.server.Close())
+	}
+	if closing := l.inner.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
+		err = errors.Join(err, fmt.Errorf("close listener: %w", closing))
 	}
 	return err
 }
