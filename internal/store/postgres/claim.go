@@ -79,34 +79,32 @@ func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.
 }
 
 // claim returns rows with their payloads still sealed. again says that it met lines with nothing to take, which are put
-// right now, and that others may be behind them.
+// right now, and that others may be behind them. Leases that have run out are ended first.
 func (s *Store) claim(ctx context.Context, app int32, limit int, lease time.Duration) (rows []push.Queued, again bool, err error) {
+	rows, again, lapsed, err := s.take(ctx, app, limit, lease, false)
+	if err != nil || !lapsed {
+		return rows, again, err
+	}
+	if err := s.sweep(ctx); err != nil {
+		return nil, false, err
+	}
+	rows, again, _, err = s.take(ctx, app, limit, lease, true)
+	return rows, again, err
+}
+
+// take is claim in one transaction. It takes nothing while leases have run out, unless it is told to go on.
+func (s *Store) take(ctx context.Context, app int32, limit int, lease time.Duration, goOn bool) (rows []push.Queued, again, lapsed bool, err error) {
 	x, err := s.begin(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
-	defer func() { x.close(ctx) }()
+	defer x.close(ctx)
 	devices, lapsed, err := x.lockDue(ctx, app, limit)
-	if err != nil {
-		return nil, false, err
-	}
-	if lapsed {
-		x.close(ctx)
-		if err := s.sweep(ctx); err != nil {
-			return nil, false, err
-		}
-		if x, err = s.begin(ctx); err != nil {
-			return nil, false, err
-		}
-		if devices, _, err = x.lockDue(ctx, app, limit); err != nil {
-			return nil, false, err
-		}
-	}
-	if len(devices) == 0 {
-		return nil, false, nil
+	if err != nil || lapsed && !goOn || len(devices) == 0 {
+		return nil, false, lapsed, err
 	}
 	rows, err = x.takeRows(ctx, devices, app, lease, s.now())
-	return rows, len(devices) == limit && len(rows) < limit, err
+	return rows, len(devices) == limit && len(rows) < limit, false, err
 }
 
 // lockDue locks devices, and says whether leases have run out.

@@ -298,3 +298,31 @@ func TestStore_ErrorsHoldNoSecret(t *testing.T) {
 		require.NotContains(t, err.Error(), password)
 	}
 }
+
+// A claim that meets lapsed leases frees them first. When it cannot, because another node holds the device, it fails and
+// gives its connection back.
+func TestClaim_FailsWhileALapsedLeaseCannotBeEnded(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	b := newBase(t)
+	_, err := b.open.Enqueue(ctx, []push.Queued{row(1, b.clock.Now())}, 0)
+	require.NoError(t, err)
+	got, err := b.open.Claim(ctx, app, 1, 30*time.Second)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	b.advance(t, time.Minute)
+
+	other, err := b.admin.Begin(ctx)
+	require.NoError(t, err)
+	_, err = other.Exec(ctx, "SELECT 1 FROM queue_device FOR UPDATE")
+	require.NoError(t, err)
+	waiting, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	_, err = b.open.Claim(waiting, app, 1, 30*time.Second)
+	require.Error(t, err)
+	require.NoError(t, other.Rollback(ctx))
+
+	got, err = b.open.Claim(ctx, app, 1, 30*time.Second)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+}
