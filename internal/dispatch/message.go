@@ -104,6 +104,10 @@ func fit(message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, m := range members { // an encoder that writes \u00fc for a letter takes three times its room
+		members[i].value = unescape(m.value)
+		over -= len(m.value) - len(members[i].value)
+	}
 	for _, name := range shortenable() {
 		for i, m := range members {
 			if m.name != name || over <= 0 {
@@ -121,6 +125,19 @@ func fit(message []byte) ([]byte, error) {
 		return nil, monthkey.ErrTooLong
 	}
 	return objectOf(members), nil
+}
+
+// unescape returns a value with its text written as short as it can be. Other values, and texts that no JSON text can
+// hold unharmed, stay as they are.
+func unescape(value []byte) []byte {
+	var text string
+	if !bytes.HasPrefix(value, []byte{'"'}) || json.Unmarshal(value, &text) != nil {
+		return value
+	}
+	if short := quote(text); len(short) < len(value) && !strings.ContainsRune(text, utf8.RuneError) {
+		return short
+	}
+	return value
 }
 
 // cut returns the JSON text of the longest beginning of text, with an ellipsis, that takes at most room bytes; an empty

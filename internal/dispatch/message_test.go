@@ -60,6 +60,14 @@ func TestFit_ShortensInOrderOnCharacterBorders(t *testing.T) {
 			text := strings.TrimSuffix(m["Message"], "...")
 			require.Empty(t, strings.ReplaceAll(text, "👩‍👩‍👧‍👦", ""))
 		}},
+		{"what only looks long is not cut", `{"Message":"` + fill(200, `\u00fc`) + `","Identifier":"` + fill(20, `\u0041`) + `"}`, func(t *testing.T, m map[string]string) {
+			require.Equal(t, fill(200, "ü"), m["Message"])
+			require.Equal(t, fill(20, "A"), m["Identifier"])
+		}},
+		{"what nobody shortens is written shorter", `{"Identifier":"` + fill(180, `\u00fc`) + `","Message":"m"}`, func(t *testing.T, m map[string]string) {
+			require.Equal(t, fill(180, "ü"), m["Identifier"])
+			require.Equal(t, "m", m["Message"])
+		}},
 		{"not between a letter and its dots", `{"Message":"` + fill(500, "u\u0308") + `"}`, func(t *testing.T, m map[string]string) {
 			require.True(t, strings.HasSuffix(m["Message"], "u\u0308..."))
 		}},
