@@ -118,14 +118,15 @@ func (r *round) sendBatch(operation string, parcels []*parcel) {
 		r.d.gatewayFailed(r.start.gateway, failure) // about the gateway, not about an item
 	}
 	for _, p := range parcels {
-		r.settle(p.row, verdict{reason: failure.Reason, refused: refusesEvent(failure), whole: len(parcels) > 1 || failure.Status == 0})
+		r.settle(p.row, verdict{reason: failure.Reason, refused: refusesEvent(failure), whole: len(parcels) > 1 || !refusesItems(failure)})
 	}
 }
 
 func (r *round) took(parcels []*parcel, results []Result) {
 	r.d.gatewayAnswered(r.start.gateway)
+	ruling := rule(results, parcels, r.at)
 	for _, p := range parcels {
-		r.settle(p.row, judge(p, results, parcels, r.at))
+		r.settle(p.row, ruling.judge(p))
 	}
 }
 

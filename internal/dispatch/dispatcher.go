@@ -69,6 +69,7 @@ type Dispatcher struct {
 	loc      *time.Location
 	catalog  pusher.Catalog
 	mode     pusher.EncryptionMode
+	allowed  []string // gateways of the Fachdienst realm; empty: all
 	ladder   backoff.Ladder
 	giveUp   time.Duration
 	pause    time.Duration
@@ -116,7 +117,7 @@ func New(o Options) (*Dispatcher, error) {
 	}
 	d := &Dispatcher{
 		store: o.Store, remover: o.Remover, hasher: o.Hasher, caller: o.Caller, observer: o.Observer, logger: o.Logger,
-		loc: o.Location, catalog: pusher.NewCatalog(o.Fachdienst.Channels), mode: o.Fachdienst.Encryption,
+		loc: o.Location, catalog: pusher.NewCatalog(o.Fachdienst.Channels), mode: o.Fachdienst.Encryption, allowed: o.Fachdienst.Gateways,
 		ladder: backoff.Ladder{Initial: retry.Initial, Max: retry.Max}, giveUp: retry.GiveUp, pause: o.Pause, shared: o.Shared,
 		schedule: newSchedule(), leases: newLeases(), load: &load{limit: o.MaxQueued},
 		leaving: make(chan struct{}), gone: make(chan struct{}),

@@ -20,6 +20,7 @@ const (
 	reasonDamaged     = "damaged"
 	reasonKey         = "key"
 	reasonUnencrypted = "unencrypted"
+	reasonGateway     = "gateway_not_allowed"
 	reasonTooLarge    = "too_large"
 	reasonNoCounts    = "no_counts"
 	reasonRefused     = "refused"
@@ -50,26 +51,68 @@ const (
 // day (facts/matrix-pushers.md 2.5). The pusher stays.
 const brief = 3
 
-// judge says what the result of an item means. All results of the item's id count, the items of the call only tell whose
-// the rejected pushkeys are.
-func judge(p *parcel, results []Result, call []*parcel, at time.Time) verdict {
-	v := verdict{reason: reasonNoResult}
-	for _, r := range results {
-		if r.ID != p.item.ID {
+// ruling is what the results of one call mean for its items.
+type ruling struct {
+	status map[string]ResultStatus // by item id; the best of several
+	// dead are the items whose own pushkey was rejected, by whichever result of the call.
+	dead map[*parcel]bool
+	// strangers are rejected pushkeys that are no item's, at the item whose result names them first.
+	strangers map[*parcel][]push.Pushkey
+	at        time.Time // the store's clock before the call
+}
+
+// maxStrangers bounds how many pushkeys of earlier notifications one answer may end, as many as a batch has items: each
+// costs a transaction, and an answer of 1 MB has room for a hundred thousand.
+const maxStrangers = MaxItems
+
+// rule reads the results of a call by their ids. A result of no item's says nothing.
+func rule(results []Result, call []*parcel, at time.Time) *ruling {
+	r := &ruling{status: map[string]ResultStatus{}, dead: map[*parcel]bool{}, strangers: map[*parcel][]push.Pushkey{}, at: at}
+	byID, byKey := map[string]*parcel{}, map[push.Pushkey][]*parcel{}
+	for _, p := range call {
+		byID[p.item.ID] = p
+		byKey[p.row.Pusher.Pushkey] = append(byKey[p.row.Pusher.Pushkey], p)
+	}
+	strange := map[push.Pushkey]bool{"": true}
+	for _, result := range results {
+		p := byID[result.ID]
+		if p == nil {
 			continue
 		}
-		if r.Status != ResultFailed {
-			v.kind, v.reason = verdictDelivered, reasonOK
-		} else if v.kind == verdictAgain {
-			v.reason = reasonFailed
-		}
-		for _, key := range r.Rejected {
-			v.dead = append(v.dead, rejectedBy(p.row.Pusher, key, call, at)...)
+		r.status[result.ID] = max(r.status[result.ID], result.Status)
+		for _, key := range result.Rejected {
+			switch others := byKey[key]; {
+			case key == p.row.Pusher.Pushkey:
+				r.dead[p] = true // another person's pusher with this pushkey has a result of its own
+			case others != nil:
+				for _, other := range others {
+					r.dead[other] = true
+				}
+			case !strange[key] && len(strange) <= maxStrangers:
+				strange[key] = true
+				r.strangers[p] = append(r.strangers[p], key)
+			}
 		}
 	}
-	own := slices.ContainsFunc(v.dead, func(r pusher.Rejected) bool { return isOwn(r, p.row.Pusher) })
-	if own {
-		v.kind, v.reason = verdictRejected, reasonRejected
+	return r
+}
+
+// judge says what became of an item. A pushkey that was rejected for an earlier notification means all pushers that are
+// sent through this gateway and were registered before the call.
+func (r *ruling) judge(p *parcel) verdict {
+	self := p.row.Pusher
+	v := verdict{reason: reasonNoResult}
+	switch status, answered := r.status[p.item.ID]; {
+	case answered && status != ResultFailed:
+		v.kind, v.reason = verdictDelivered, reasonOK
+	case answered:
+		v.reason = reasonFailed
+	}
+	for _, key := range r.strangers[p] {
+		v.dead = append(v.dead, pusher.Rejected{Realm: self.Owner.Realm, Pushkey: key, URL: self.URL, Since: r.at})
+	}
+	if r.dead[p] {
+		v.kind, v.reason, v.dead = verdictRejected, reasonRejected, append(v.dead, own(self))
 	}
 	return v
 }
@@ -88,24 +131,6 @@ func own(p pusher.Pusher) pusher.Rejected {
 }
 
 func isOwn(r pusher.Rejected, p pusher.Pusher) bool { return r == own(p) }
-
-// rejectedBy says which pushers a rejected pushkey means: the item's own, else those of the same call, else, because a
-// gateway may report it for an earlier notification, all that were registered before this call.
-func rejectedBy(self pusher.Pusher, key push.Pushkey, call []*parcel, at time.Time) []pusher.Rejected {
-	if key == self.Pushkey {
-		return []pusher.Rejected{own(self)}
-	}
-	var out []pusher.Rejected
-	for _, other := range call {
-		if other.row.Pusher.Pushkey == key {
-			out = append(out, own(other.row.Pusher))
-		}
-	}
-	if out == nil && key != "" {
-		out = append(out, pusher.Rejected{Realm: self.Owner.Realm, Pushkey: key, URL: self.URL, Since: at})
-	}
-	return out
-}
 
 // refusesItems reports whether a failed call may be the fault of single items, so that the others are worth sending
 // alone: one bad item must not hold up 99 good ones. 500 is what a gateway says that stumbled over one.

@@ -14,7 +14,6 @@ type lane struct {
 	// claiming is set while a batch asks the store; one at a time does.
 	claiming bool
 	flying   int // batches under way
-	probes   int // of them those that hold a probe's place
 	// held is set when rows are due that belong to pushers with a row in flight: the next row that ends makes room.
 	held bool
 	// failures counts calls without any usable answer, one after the other; until is when the pause that they caused ends.
@@ -36,6 +35,9 @@ const (
 	heldPoll = time.Second
 	// maxRetryAfter bounds what a gateway may ask for.
 	maxRetryAfter = time.Hour
+	// forgetAfter is how long trouble is remembered for which no row waits any more: as long as a gateway that is asked now
+	// and then would go on taking the places of healthy ones.
+	forgetAfter = time.Hour
 )
 
 // limit is how many rows a batch claims. A gateway in trouble is asked with one call.
@@ -59,8 +61,8 @@ func (l *lane) width() int {
 }
 
 // idle reports whether there is nothing to remember.
-func (l *lane) idle() bool {
-	return l.next.IsZero() && l.flying == 0 && l.failures == 0 && !l.claiming
+func (l *lane) idle(now time.Time) bool {
+	return l.next.IsZero() && l.flying == 0 && !l.claiming && (l.failures == 0 || now.Sub(l.until) > forgetAfter)
 }
 
 // at is when a batch could begin.

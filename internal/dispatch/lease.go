@@ -122,5 +122,6 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 		}
 	}
 	d.load.set(total)
+	d.schedule.forget(time.Now())
 	return nil
 }

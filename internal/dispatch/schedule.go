@@ -68,7 +68,7 @@ func (s *schedule) ready(now time.Time) (begin []start, next time.Time) {
 	defer s.mu.Unlock()
 	for g, l := range s.lanes {
 		if l.next.IsZero() {
-			if l.idle() {
+			if l.idle(now) {
 				delete(s.lanes, g)
 			}
 			continue
@@ -87,7 +87,6 @@ func (s *schedule) ready(now time.Time) (begin []start, next time.Time) {
 			s.healthy++
 		} else {
 			s.probing++
-			l.probes++
 		}
 		begin = append(begin, start{gateway: g, limit: l.limit(), calm: calm})
 	}
@@ -136,7 +135,6 @@ func (s *schedule) ended(b start) {
 		s.healthy--
 	} else {
 		s.probing--
-		l.probes--
 	}
 	s.stir()
 }
@@ -178,6 +176,17 @@ func (s *schedule) rest(g Gateway, until time.Time) {
 	l := s.lane(g)
 	if until.After(l.until) {
 		l.until = until
+	}
+}
+
+// forget drops what nobody waits for any more. Without it, gateways that died with their last row would pile up.
+func (s *schedule) forget(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for g, l := range s.lanes {
+		if l.idle(now) {
+			delete(s.lanes, g)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/monthkey"
@@ -72,6 +73,8 @@ func (d *Dispatcher) sendable(p *parcel) string {
 		return reasonDamaged
 	case matrix:
 		return ""
+	case !d.allows(p.row.Pusher.URL):
+		return reasonGateway
 	case p.row.Pusher.Encryption != nil && d.mode != pusher.EncryptionForbidden:
 		p.sealed = true
 		return ""
@@ -80,6 +83,12 @@ func (d *Dispatcher) sendable(p *parcel) string {
 	default:
 		return ""
 	}
+}
+
+// allows reports whether a gateway of the Fachdienst realm is on the list now. It was when the app registered; an
+// operator who has taken it off since wants nothing to go there any more (A_27859).
+func (d *Dispatcher) allows(url string) bool {
+	return len(d.allowed) == 0 || slices.Contains(d.allowed, url)
 }
 
 // step commits the new generations. Whoever was not the first to step reads the row anew: another process has stepped,

@@ -62,7 +62,7 @@ func (d *Dispatcher) submit(ctx context.Context, from Sender, n Notice) (Receipt
 	s.Plan = func(devices []Device) (Plan, error) {
 		return d.plan(devices, receipt, l.encode(), NewRow{}, func(dev Device) bool {
 			sealable := dev.Encrypted || d.mode != pusher.EncryptionRequired
-			return sealable && d.catalog.Wants(dev.Choices, n.Channel)
+			return sealable && d.allows(dev.Pusher.URL) && d.catalog.Wants(dev.Choices, n.Channel)
 		})
 	}
 	return d.commit(ctx, s)

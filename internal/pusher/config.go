@@ -23,7 +23,8 @@ type FachdienstConfig struct {
 	Channels []ChannelConfig `yaml:"channels"`
 	// Encryption says whether a registration must bring a key chain. E-Rezept demands it (A_28116).
 	Encryption EncryptionMode `yaml:"encryption"`
-	// Gateways is the allow-list for data.url, compared as text with the last slash (C_12456). Empty: any public https host.
+	// Gateways is the allow-list for data.url, compared as text with the last slash (C_12456), when an app registers and
+	// again before anything is sent. Empty: any public https host.
 	Gateways []string `yaml:"gateways"`
 	// GatewayClient is what we show to gateways and whom we believe there; internal/mtls reads the files.
 	GatewayClient GatewayClientConfig `yaml:"gateway_client"`
