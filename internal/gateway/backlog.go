@@ -27,7 +27,7 @@ type appBacklog struct {
 	// next is when the earliest row that waits is due, as far as we know; zero when we know of none.
 	next time.Time
 	// short is set when a claim found less than it asked for although rows wait: they may belong to devices in flight,
-	// and then the next row that ends makes room for them.
+	// and then the next row that lands makes room for them. The store does not say which it was.
 	short bool
 	// again is when the store may be asked again after it had nothing for us; rest until when the app is left alone in any
 	// case: the store failed, or what it had could not be sent.
@@ -161,14 +161,20 @@ func (b *backlog) nowDue(name push.AppID, now time.Time) {
 	}
 }
 
-// hold counts rows that our worker took, or with n < 0 gave back or ended.
-func (b *backlog) hold(name push.AppID, n int) {
+// landed notes that a row of the app is not in flight any more, claimed when our worker had it: what waited behind its
+// device may go now.
+func (b *backlog) landed(name push.AppID, claimed bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := b.app(name)
-	a.held += n
-	if n < 0 && a.short {
-		a.next, a.again = time.Now(), time.Time{}
+	a := b.apps[name]
+	if a == nil {
+		return
+	}
+	if claimed {
+		a.held--
+	}
+	if a.short {
+		a.next = now // not before again: most often nothing has waited behind it
 	}
 	if a.rows == 0 && a.held == 0 {
 		delete(b.apps, name)
@@ -237,7 +243,7 @@ func (b *backlog) due(now time.Time) (turns []turn, held int, next time.Time) {
 
 // rebase takes what the store says. counts is false where our own count is exact; what was enqueued meanwhile keeps its
 // earlier time.
-func (b *backlog) rebase(found []push.Backlog, counts bool, now time.Time) {
+func (b *backlog) rebase(found []push.Backlog, counts bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	seen := make(map[push.AppID]bool, len(found))
@@ -251,7 +257,6 @@ func (b *backlog) rebase(found []push.Backlog, counts bool, now time.Time) {
 		}
 		if !f.Next.IsZero() {
 			a.next = earliest(a.next, f.Next)
-			a.short = a.short && !f.Next.After(now)
 		}
 	}
 	for name, a := range b.apps {
@@ -263,6 +268,18 @@ func (b *backlog) rebase(found []push.Backlog, counts bool, now time.Time) {
 			b.remove(name, a.rows)
 		}
 	}
+}
+
+// blind reports whether rows wait for something that nobody has promised to tell us of, a device in flight most often.
+func (b *backlog) blind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.apps {
+		if a.next.IsZero() && a.rows > a.held {
+			return true
+		}
+	}
+	return false
 }
 
 // rows returns how many rows there are in all.

@@ -313,7 +313,7 @@ func (s *fakeStore) Backlog(ctx context.Context) ([]push.Backlog, error) {
 		}
 		b.Rows++
 		b.Oldest = earliest(b.Oldest, r.Accepted)
-		if !r.leased(now) {
+		if s.find(func(o *fakeRow) bool { return o.Device == r.Device && o.leased(now) }) == nil {
 			b.Next = earliest(b.Next, r.Due)
 		}
 	}

@@ -159,7 +159,7 @@ func (g *Gateway) readQueue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.backlog.rebase(found, true, now)
+	g.backlog.rebase(found, true)
 	return nil
 }
 

@@ -208,11 +208,9 @@ func (g *Gateway) lost(item settling) {
 	g.limited.warn(g.logger, "lease lost, verdict not counted", item.name, item.verdict.reason)
 }
 
-// handOff frees the worker's place that the row had.
+// handOff frees the row's device, and the worker's place that the row had.
 func (g *Gateway) handOff(item settling) {
-	if item.claimed {
-		g.backlog.hold(item.name, -1)
-	}
+	g.backlog.landed(item.name, item.claimed, time.Now())
 	g.wakeWorker()
 }
 

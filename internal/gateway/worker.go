@@ -18,6 +18,8 @@ const (
 	inLine = 4
 	// refreshEvery bounds how often the store is asked what is due next.
 	refreshEvery = 200 * time.Millisecond
+	// blindEvery is how often it is asked while rows wait for no known time: whatever was not noticed ends here.
+	blindEvery = 30 * time.Second
 	// pollEvery is how often the store is asked for other nodes' rows, where nodes share it.
 	pollEvery = 3 * time.Second
 	// orphanRest is how long rows rest that no configured app takes.
@@ -140,12 +142,16 @@ func (w *worker) room(l *lane, t turn) int {
 
 // refresh asks the store what waits, when that is needed and not too often. It returns when it wants to be called next.
 func (w *worker) refresh(now time.Time) (next time.Time) {
-	every := refreshEvery
-	if !w.stale {
-		if !w.g.shared {
-			return time.Time{}
-		}
+	var every time.Duration
+	switch {
+	case w.stale:
+		every = refreshEvery
+	case w.g.shared:
 		every = pollEvery
+	case w.g.backlog.blind():
+		every = blindEvery
+	default:
+		return time.Time{}
 	}
 	if at := w.refreshed.Add(every); now.Before(at) {
 		return at
@@ -158,7 +164,7 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 		return now.Add(storeRest)
 	}
 	w.stale = false
-	w.g.backlog.rebase(found, w.g.shared, now)
+	w.g.backlog.rebase(found, w.g.shared)
 	if w.g.shared {
 		return now.Add(pollEvery)
 	}
@@ -177,7 +183,7 @@ func (g *Gateway) takeOver(name push.AppID, row push.Queued) {
 			g.account.handedOver.Add(1)
 			g.account.pending.Add(-1)
 		}
-		g.backlog.hold(name, -1)
+		g.backlog.landed(name, true, time.Now())
 		return
 	}
 	g.inAir.Add(1)

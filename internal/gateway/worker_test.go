@@ -253,6 +253,46 @@ func TestRetry_OneRowPerDeviceInFlight(t *testing.T) {
 	})
 }
 
+// A row that comes due behind an attempt under way of its device follows it at once, although nobody else stirs.
+func TestRetry_ARowBehindAnAttemptUnderWayFollowsIt(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]bool{"alone": false, "another row waits for long": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				h := newHarness(t)
+				if others {
+					h.provider.script("patient", throttled.delayed(2*time.Hour), ok)
+					require.Equal(t, push.StateQueued, h.state(event("patient", "$e")))
+				}
+				h.provider.script("k", throttled, ok.after(14*time.Second), ok)
+				require.Equal(t, push.StateQueued, h.state(event("k", "$1")))
+				time.Sleep(5 * time.Second)
+				require.Equal(t, push.StateQueued, h.state(event("k", "$2")), "under way")
+				time.Sleep(10*time.Second + 500*time.Millisecond)
+				require.Equal(t, 2, h.provider.delivered(), "the one under way, and the one behind it")
+				time.Sleep(3 * time.Hour)
+				require.Empty(t, h.store.all())
+			})
+		})
+	}
+}
+
+// Whatever is not noticed, a row that waits is looked for before long.
+func TestRetry_ARowThatNobodyKnowsOfIsFound(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, ok)
+		require.Equal(t, push.StateQueued, h.state(event("k", "$e")))
+		h.backlog.mu.Lock()
+		h.backlog.apps[theApp].next = time.Time{}
+		h.backlog.mu.Unlock()
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, h.provider.delivered())
+	})
+}
+
 func TestRetry_BacklogDrainsAtAConstantCost(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
