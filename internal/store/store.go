@@ -14,7 +14,9 @@ import (
 // clock (the process's own on SQLite): an implementation carries them over by their distance from now, so that a node
 // whose clock is wrong neither expires nor delays anything.
 //
-// A method that returns an error because ctx ended may have committed all the same.
+// An error means that nothing was changed, so that a process that has the database alone always knows what is in it.
+// Where nodes share it, a method may have committed although the network or ctx's end hid its answer: they all look for
+// rows that nobody told them of.
 type Queue interface {
 	// Enqueue commits rows in one transaction: all or none. A row whose duplicate hash already waits is not stored
 	// again; a badge-only row takes the place of an older waiting one of its device (never of one that is leased).

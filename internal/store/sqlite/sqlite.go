@@ -195,15 +195,21 @@ func (s *Store) close() error {
 	return errors.Join(errs...)
 }
 
-// Ping commits a few bytes, so that it fails when a commit would: full disk, read-only file, lock held elsewhere.
+// Ping commits a few bytes, so that it fails when a commit would: full disk, read-only file, lock held elsewhere. Unlike
+// other calls it waits no longer than ctx says for a disk that hangs: whoever asks wants to be told.
 func (s *Store) Ping(ctx context.Context) error {
-	err := s.write.do(ctx, func(t *tx) error {
-		return meta{t}.Put(ctx, "ping", fmt.Append(nil, s.clock.now()))
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("ping the store: %w", err)
+	answer := make(chan error, 1)
+	go func() {
+		answer <- s.write.do(ctx, func(t *tx) error {
+			return meta{t}.Put(t.ctx, "ping", fmt.Append(nil, s.clock.now()))
+		}, nil)
+	}()
+	select {
+	case err := <-answer:
+		return wrap("ping the store", err)
+	case <-ctx.Done():
+		return wrap("ping the store", context.Cause(ctx))
 	}
-	return nil
 }
 
 // meta is the table of small facts, inside a transaction.

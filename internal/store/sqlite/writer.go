@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // maxGroup bounds how many calls share one commit, so that none waits for too many others.
@@ -33,8 +34,10 @@ type operation struct {
 	ctx  context.Context
 	run  func(t *tx) error
 	done func(committed bool) // runs once in the loop, in commit order, also when the caller has given up; may be nil
-	err  error
-	over chan struct{}
+	// taken is set once: by the loop that carries the call out, or by the caller who takes it back.
+	taken atomic.Bool
+	err   error
+	over  chan struct{}
 }
 
 // tx runs statements inside the writer's transaction.
@@ -49,7 +52,9 @@ func newWriter(db *sql.DB) *writer {
 	return w
 }
 
-// do runs one call and returns when it is committed, has failed, or ctx ends. In the last case it may still commit.
+// do runs one call and returns when it is committed or has failed. When ctx ends before its turn has come, it is not run
+// at all. A call that has begun is waited for whatever ctx says: nobody looks for rows that were stored by a call that
+// seemed to have failed.
 func (w *writer) do(ctx context.Context, run func(t *tx) error, done func(committed bool)) error {
 	op := &operation{ctx: ctx, run: run, done: done, over: make(chan struct{})}
 	select {
@@ -70,7 +75,11 @@ func (w *writer) do(ctx context.Context, run func(t *tx) error, done func(commit
 			return errClosed
 		}
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the database: %w", context.Cause(ctx))
+		if op.taken.CompareAndSwap(false, true) {
+			return fmt.Errorf("wait for the database: %w", context.Cause(ctx))
+		}
+		<-op.over // the loop took it, and ends what it has taken
+		return op.err
 	}
 }
 
@@ -129,10 +138,6 @@ func (w *writer) commit(group []*operation) {
 
 // transact returns the error that failed the whole group; an error of one call is left in its operation.
 func (w *writer) transact(group []*operation) error {
-	group = present(group)
-	if len(group) == 0 {
-		return nil
-	}
 	t := &tx{w: w, ctx: context.Background()}
 	if err := w.connect(t.ctx); err != nil {
 		return err
@@ -141,6 +146,8 @@ func (w *writer) transact(group []*operation) error {
 		w.drop(true)
 		return fmt.Errorf("begin: %w", err)
 	}
+	// Only now: another program may have locked the file for longer than the callers wait.
+	group = present(group)
 	for _, op := range group {
 		if err := w.runOne(t, op, len(group) > 1); err != nil {
 			w.rollback(t)
@@ -158,12 +165,14 @@ func (w *writer) transact(group []*operation) error {
 	return nil
 }
 
-// present leaves out the calls whose callers are gone.
+// present takes the calls whose callers still wait.
 func present(group []*operation) []*operation {
 	var here []*operation
 	for _, op := range group {
-		if op.err = op.ctx.Err(); op.err == nil {
+		if op.taken.CompareAndSwap(false, true) {
 			here = append(here, op)
+		} else {
+			op.err = context.Cause(op.ctx)
 		}
 	}
 	return here

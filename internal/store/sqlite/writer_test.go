@@ -109,6 +109,35 @@ func TestWriter_ACallerWhoLeftIsNotServed(t *testing.T) {
 	require.False(t, noted(t, s, "late"))
 }
 
+// A caller who is told that a call failed repeats it, and nobody looks for what it did all the same.
+func TestWriter_ACallThatHasBegunIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	holding, release := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- s.write.do(ctx, func(tx *tx) error {
+			close(holding)
+			<-release
+			return note("begun")(tx)
+		}, nil)
+	}()
+	<-holding
+	cancel()
+	asked, giveUp := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer giveUp()
+	require.ErrorIs(t, s.Ping(asked), context.DeadlineExceeded, "a question is not")
+	select {
+	case err := <-done:
+		require.FailNow(t, "answered before the end is known", "%v", err)
+	default:
+	}
+	close(release)
+	require.NoError(t, <-done)
+	require.True(t, noted(t, s, "begun"))
+}
+
 func TestWriter_AfterClose(t *testing.T) {
 	t.Parallel()
 	s, err := Open(context.Background(), Options{DataDir: t.TempDir()})
