@@ -102,6 +102,25 @@ func TestDeliver_ManyDevicesShareOneCommit(t *testing.T) {
 	})
 }
 
+// A disk that hangs in the middle of a commit costs the caller a second, and the repeat finds what was stored.
+func TestDeliver_ACommitThatOutlastsItsCallerIsBooked(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, ok)
+		h.store.set(func(s *fakeStore) { s.stuck = 5 * time.Second })
+		began := time.Now()
+		h.refused(event("k", "$e"))
+		require.Equal(t, saveTimeout, time.Since(began))
+		time.Sleep(5 * time.Second)
+		require.Equal(t, push.StateQueued, h.state(event("k", "$e")))
+		require.Equal(t, 1, h.provider.count())
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, h.provider.delivered())
+		require.Equal(t, push.StateDelivered, h.state(event("k", "$e")))
+	})
+}
+
 func TestDeliver_UnderWayAtTheTimeoutIsHeldAndSettledByItsOwnRequest(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

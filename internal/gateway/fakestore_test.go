@@ -32,6 +32,7 @@ type fakeStore struct {
 	down   bool          // every call fails
 	full   bool          // writes that need room fail
 	slow   time.Duration // every call takes that long, or until its ctx ends
+	stuck  time.Duration // every write takes that long once it has begun, whatever its ctx says
 	stored []push.Queued // everything that was ever written, to look for payloads
 }
 
@@ -105,7 +106,7 @@ func (s *fakeStore) ledger() []push.DeadKey {
 func (s *fakeStore) begin(ctx context.Context, call string, needsRoom bool) error {
 	s.mu.Lock()
 	s.calls[call]++
-	slow := s.slow
+	slow, stuck := s.slow, s.stuck
 	s.mu.Unlock()
 	if slow > 0 {
 		select {
@@ -113,6 +114,9 @@ func (s *fakeStore) begin(ctx context.Context, call string, needsRoom bool) erro
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if needsRoom {
+		time.Sleep(stuck)
 	}
 	s.mu.Lock()
 	if p, ok := ctx.Value(processKey{}).(*process); ok && p.killed.Load() {

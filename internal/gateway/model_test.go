@@ -137,6 +137,7 @@ func (m *model) step(step int) {
 	case m.chance(20):
 		m.store.set(func(s *fakeStore) {
 			s.down, s.full, s.slow = m.chance(20), m.chance(20), time.Duration(m.rng.IntN(2))*time.Duration(m.rng.IntN(1500))*time.Millisecond
+			s.stuck = time.Duration(m.rng.IntN(2)) * time.Duration(m.rng.IntN(3000)) * time.Millisecond
 		})
 	case m.chance(30):
 		m.fate(m.phones[m.rng.IntN(len(m.phones))])
@@ -187,7 +188,7 @@ func (m *model) reload(changed bool) {
 
 // restart stops the process as systemd does: callers first, then the gateway.
 func (m *model) restart() {
-	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow = false, false, 0 })
+	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow, s.stuck = false, false, 0, 0 })
 	m.callers.Wait()
 	p := m.process.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -212,7 +213,7 @@ func (m *model) kill() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = p.Stop(ctx)
-	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow = false, false, 0 })
+	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow, s.stuck = false, false, 0, 0 })
 	m.store.endLeases()
 	m.boot()
 }
@@ -291,7 +292,7 @@ func (p *phone) wasDead(d push.Device, from, to time.Time) bool {
 
 // calm ends all faults.
 func (m *model) calm() {
-	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow = false, false, 0 })
+	m.store.set(func(s *fakeStore) { s.down, s.full, s.slow, s.stuck = false, false, 0, 0 })
 	m.setMode(modeGood)
 }
 
