@@ -70,31 +70,33 @@ func (g *guard) prove() {
 	g.mu.Unlock()
 }
 
-// believes reports whether a guarded verdict counts now. Until min sends were seen the missing ones count as harmless,
-// so at most share*min pushkeys can be reported before the guard has seen enough.
+// believes reports whether a guarded verdict counts now: while they are few among the last min sends, and also among
+// those of the window if it holds more. Either alone is not enough. The window of a busy app is full of good sends when
+// every token turns bad, and would let a quarter of them through; the last sends of a quiet one may all be good.
+// Until min sends were seen the missing ones count as harmless, so fewer than share*min pushkeys can be reported in one
+// go, however much an app sends.
 func (g *guard) believes(cfg RejectGuard, now time.Time) bool {
 	if !cfg.Enabled {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.proven {
+	if !g.proven || !few(g.lastBad, cfg.Min, cfg.Share) {
 		return false
 	}
-	sends, bad := cfg.Min, g.lastBad
 	oldest := guardPeriod(cfg, now) - guardBuckets
-	windowSends, windowBad := 0, 0
+	sends, bad := 0, 0
 	for _, b := range g.buckets {
 		if b.period > oldest {
-			windowSends += int(b.sends)
-			windowBad += int(b.bad)
+			sends += int(b.sends)
+			bad += int(b.bad)
 		}
 	}
-	if windowSends > sends {
-		sends, bad = windowSends, windowBad
-	}
-	return float64(bad) < cfg.Share*float64(sends)
+	return sends <= cfg.Min || few(bad, sends, cfg.Share)
 }
+
+// few reports whether bad is below a share of sends.
+func few(bad, sends int, share float64) bool { return float64(bad) < share*float64(sends) }
 
 func guardPeriod(cfg RejectGuard, now time.Time) int64 {
 	return now.UnixNano() / max(int64(cfg.Window)/guardBuckets, 1)

@@ -14,25 +14,29 @@ func TestGuard(t *testing.T) {
 	t.Parallel()
 	cfg := RejectGuard{Enabled: true, Share: 0.2, Min: 50, Window: 5 * time.Minute}
 	start := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	// sends are (n good, n bad) at a second each.
+	// sends are (n bad, n good, n bad) at a tenth of a second each.
 	tests := []struct {
-		name      string
-		cfg       RejectGuard
-		proven    bool
-		good, bad int
-		later     time.Duration
-		want      bool
+		name           string
+		cfg            RejectGuard
+		proven         bool
+		old, good, bad int
+		later          time.Duration
+		want           bool
 	}{
-		{"no success yet", cfg, false, 0, 1, 0, false},
-		{"one of two", cfg, true, 1, 1, 0, true},
-		{"nine among the first", cfg, true, 1, 9, 0, true},
-		{"ten among the first", cfg, true, 1, 10, 0, false},
-		{"nine of fifty", cfg, true, 41, 9, 0, true},
-		{"ten of fifty", cfg, true, 40, 10, 0, false},
-		{"twenty of a hundred and one in the window", cfg, true, 81, 20, 0, true},
-		{"twenty-one of a hundred and one in the window", cfg, true, 80, 21, 0, false},
-		{"the window is over, the last fifty count", cfg, true, 81, 20, time.Hour, false},
-		{"switched off", RejectGuard{}, false, 0, 100, 0, true},
+		{"no success yet", cfg, false, 0, 0, 1, 0, false},
+		{"one of two", cfg, true, 0, 1, 1, 0, true},
+		{"nine among the first", cfg, true, 0, 1, 9, 0, true},
+		{"ten among the first", cfg, true, 0, 1, 10, 0, false},
+		{"nine of fifty", cfg, true, 0, 41, 9, 0, true},
+		{"ten of fifty", cfg, true, 0, 40, 10, 0, false},
+		{"twenty of a hundred and one in the window", cfg, true, 11, 81, 9, 0, true},
+		{"twenty-one of a hundred and one in the window", cfg, true, 12, 80, 9, 0, false},
+		{"the window is over, the last fifty count", cfg, true, 12, 80, 9, time.Hour, true},
+		{"nine at once after a busy time", cfg, true, 0, 1000, 9, 0, true},
+		{"ten at once after a busy time", cfg, true, 0, 1000, 10, 0, false},
+		{"all at once after a busy time", cfg, true, 0, 1000, 200, 0, false},
+		{"the window is over, the wave is still the last", cfg, true, 0, 1000, 10, time.Hour, false},
+		{"switched off", RejectGuard{}, false, 0, 0, 100, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,9 +46,9 @@ func TestGuard(t *testing.T) {
 				g.prove()
 			}
 			now := start
-			for i := range tt.good + tt.bad {
-				g.record(tt.cfg, now, i >= tt.good)
-				now = now.Add(time.Second)
+			for i := range tt.old + tt.good + tt.bad {
+				g.record(tt.cfg, now, i < tt.old || i >= tt.old+tt.good)
+				now = now.Add(100 * time.Millisecond)
 			}
 			require.Equal(t, tt.want, g.believes(tt.cfg, now.Add(tt.later)))
 		})
