@@ -38,10 +38,11 @@ type disk struct {
 	changes []change
 	open    map[uintptr]string  // files by sqlite3_file
 	methods map[uintptr]uintptr // the real methods of each
+	refuses map[string]bool     // folders that take no writes
 }
 
 // theDisk is under every database of this process: SQLite knows one default file layer.
-var theDisk = &disk{open: map[uintptr]string{}, methods: map[uintptr]uintptr{}}
+var theDisk = &disk{open: map[uintptr]string{}, methods: map[uintptr]uintptr{}, refuses: map[string]bool{}}
 
 var real struct {
 	open, remove uintptr
@@ -127,18 +128,27 @@ func onOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintpt
 
 // onDelete passes on.
 func onDelete(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32 {
+	if theDisk.readOnly(libc.GoString(name)) {
+		return sqlite3.SQLITE_IOERR_DELETE
+	}
 	theDisk.note(change{path: libc.GoString(name), gone: true, synced: syncDir != 0})
 	return call[deleteFunc](real.remove)(tls, vfs, name, syncDir)
 }
 
 func onWrite(tls *libc.TLS, file, buf uintptr, amount int32, offset int64) int32 {
 	path, methods := theDisk.of(file)
+	if theDisk.readOnly(path) {
+		return sqlite3.SQLITE_IOERR_WRITE // what SQLite makes of EROFS
+	}
 	theDisk.note(change{path: path, at: offset, bytes: append([]byte{}, memory(buf, int(amount))...)})
 	return call[writeFunc](*word(methods + ioWrite))(tls, file, buf, amount, offset)
 }
 
 func onTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
 	path, methods := theDisk.of(file)
+	if theDisk.readOnly(path) {
+		return sqlite3.SQLITE_IOERR_TRUNCATE
+	}
 	theDisk.note(change{path: path, at: size})
 	return call[truncateFunc](*word(methods + ioTruncate))(tls, file, size)
 }
@@ -166,6 +176,20 @@ func (d *disk) of(file uintptr) (path string, methods uintptr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.open[file], d.methods[file]
+}
+
+// readOnly reports whether a file is on a disk that takes no writes.
+func (d *disk) readOnly(path string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refuses[filepath.Dir(path)]
+}
+
+// refuse makes a folder's disk take no writes, as a file system does that the kernel found damaged, or take them again.
+func (d *disk) refuse(folder string, writes bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses[folder] = writes
 }
 
 func (d *disk) note(c change) {
