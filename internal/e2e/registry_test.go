@@ -104,8 +104,12 @@ func (r *registry) clean(t *testing.T, canaries ...string) {
 }
 
 // postgresStorage is a fresh database as the section names it: the password in a file of its own.
-func postgresStorage(t *testing.T) string {
-	u, err := url.Parse(pgtest.URL(t))
+func postgresStorage(t *testing.T) string { return postgresSection(t, pgtest.URL(t)) }
+
+// postgresSection is a database as the section names it.
+func postgresSection(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
 	require.NoError(t, err)
 	password, _ := u.User.Password()
 	u.User = url.User(u.User.Username())

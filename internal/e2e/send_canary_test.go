@@ -13,14 +13,33 @@ import (
 	"github.com/pushgate/pushgate/internal/e2e/harness"
 	"github.com/pushgate/pushgate/internal/ops/opstest"
 	"github.com/pushgate/pushgate/internal/simulator"
+	"github.com/pushgate/pushgate/internal/store/storetest/pgtest"
 )
 
 // TestSend_ShowsNothing looks for a person, payloads and keys in everything that an operator can see, at debug level:
 // while events wait for a dead gateway, after a kill, and after they have gone through a gateway that had to keep them.
 func TestSend_ShowsNothing(t *testing.T) {
 	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		showsNothing(t, "", nil)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.URL(t)
+		showsNothing(t, postgresSection(t, url), func(t *testing.T, into map[string]string, prefix string) {
+			for _, table := range strings.Split(pgtest.Text(t, url, "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'"), ",") {
+				into[prefix+table] = pgtest.Text(t, url, "SELECT coalesce(string_agg(t::text, E'\n'), '') FROM "+table+" t")
+			}
+		})
+	})
+}
+
+// showsNothing runs the test on one store; dump adds what the sender's data_dir does not hold.
+func showsNothing(t *testing.T, storage string, dump func(t *testing.T, into map[string]string, prefix string)) {
+	t.Helper()
 	const user = "@canary-user:example.com"
-	l := newLoop(t, loopOptions{level: "debug", users: []string{ada, user}, gateway: `{require_client_cert: true, retry: {initial: 1s, max: 1s}}`})
+	l := newLoop(t, loopOptions{storage: storage, level: "debug", users: []string{ada, user}, gateway: `{require_client_cert: true, retry: {initial: 1s, max: 1s}}`})
 	ios, android, _ := threePhones(t)
 	l.enroll(t, ada, ios, erpActivate)
 	l.enroll(t, ada, android, erpActivate)
@@ -63,7 +82,13 @@ func TestSend_ShowsNothing(t *testing.T) {
 	l.Kill()
 	l.Wait(t)
 	visible["log of the sender, killed"] = log.Output()
+	stored := "killed sender: pushgate.db"
 	collect(t, visible, "killed sender: ", filepath.Join(l.dir, "data"))
+	if dump != nil {
+		stored = "killed sender: outbox"
+		dump(t, visible, "killed sender: ")
+		require.Contains(t, visible["killed sender: pusher"], erpIOS, "an app is no secret: the rows are among what is searched")
+	}
 
 	require.NoError(t, l.sim.Script(t.Context(), simulator.APNs, ios.key, simulator.Answer{Reason: "InternalServerError"}))
 	require.NoError(t, l.sim.Script(t.Context(), simulator.FCM, android.key, simulator.Answer{Reason: "UNREGISTERED"}))
@@ -80,11 +105,14 @@ func TestSend_ShowsNothing(t *testing.T) {
 	l.gateway.Wait(t)
 	visible["log of the sender"], visible["log of the gateway"] = l.Output(), l.gateway.Output()
 	collect(t, visible, "sender: ", filepath.Join(l.dir, "data"))
+	if dump != nil {
+		dump(t, visible, "sender: ")
+	}
 	collect(t, visible, "gateway: ", filepath.Join(l.gateway.Dir, "data"))
 
 	require.Contains(t, visible["log of the sender, killed"], `"operation":"submitNotification"`)
 	require.Contains(t, visible["log of the sender"], `"audit":true`)
-	require.NotEmpty(t, visible["killed sender: pushgate.db"], "the database must be among what is searched: %v", len(visible))
+	require.NotEmpty(t, visible[stored], "the database must be among what is searched: %v", len(visible))
 	for where, text := range visible {
 		opstest.RequireClean(t, where, []byte(text), canaries...)
 	}
