@@ -23,13 +23,14 @@ const (
 
 // Client talks to the process that holds a data_dir.
 type Client struct {
+	path string
 	http *http.Client
 }
 
 // NewClient returns a client for the process with this data_dir.
 func NewClient(dataDir string) *Client {
 	path := filepath.Join(dataDir, SocketName)
-	return &Client{http: &http.Client{Timeout: clientTimeout, Transport: &http.Transport{
+	return &Client{path: path, http: &http.Client{Timeout: clientTimeout, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
@@ -50,7 +51,7 @@ func (c *Client) Call(ctx context.Context, command string, in, out any) error {
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
-			return fmt.Errorf("no pushgate answers at the admin socket (is data_dir right, and the process running?): %w", op.Err)
+			return fmt.Errorf("no pushgate answers at %s (is this its data_dir, and is it running?): %w", c.path, op.Err)
 		}
 		return fmt.Errorf("ask: %w", err)
 	}

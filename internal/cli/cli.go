@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/config/importer"
@@ -39,9 +40,14 @@ func commands() []command {
 		{name: "config import sygnal", args: "[-o OUT] FILE", help: "turn a Sygnal configuration into ours", run: importWith("sygnal", importer.Sygnal)},
 		{name: "config import gematik", args: "[-o OUT] FILE", help: "turn a gematik reference gateway configuration into ours", run: importWith("gematik", importer.Gematik)},
 		{name: "config check", args: "FILE", help: "check a configuration file and print every problem", run: runConfigCheck},
-		{name: "queue", args: "list|show|retry|purge", help: "look at and act on what waits for delivery", run: runQueue},
-		{name: "rejected", args: "list|forget", help: "look at and act on the ledger of dead pushkeys", run: runRejected},
-		{name: "pusher", args: "list|delete --user U [--device D]", help: "show what a person registered; report a logout or erase a person", run: runPusher},
+		{name: "queue list", args: "[--app APP_ID]", help: "list what waits for delivery", run: runQueueList},
+		{name: "queue show", args: "ID ...", help: "show rows of the queue", run: runQueueShow},
+		{name: "queue retry", args: "ID ... | --all --app APP_ID", help: "make rows due now", run: runQueueRetry},
+		{name: "queue purge", args: "ID ... | --all --app APP_ID", help: "delete rows: their notifications are lost", run: runQueuePurge},
+		{name: "rejected list", args: "[--app APP_ID]", help: "list the ledger of dead pushkeys", run: runRejectedList},
+		{name: "rejected forget", args: "DEVICE ... | --all --app APP_ID", help: "forget dead pushkeys: their provider is asked again", run: runRejectedForget},
+		{name: "pusher list", args: "--user USER [--device D]", help: "list what a person registered", run: runPusherList},
+		{name: "pusher delete", args: "--user USER [--device D]", help: "report a logout, or erase a person", run: runPusherDelete},
 		{name: "healthcheck", args: "[--url URL]", help: "ask a running gateway whether it is ready (exit 0) or not (exit 1)", run: runHealthcheck},
 		{name: "version", args: "", help: "print the version", run: runVersion},
 	}
@@ -60,12 +66,12 @@ func Run(ctx context.Context, env Env) int {
 	case "help", "-h", "-help", "--help":
 		printHelp(env.Stdout)
 		return 0
+	case "-version", "--version":
+		env.Args = []string{"version"}
 	}
 	cmd, rest, ok := find(env.Args)
 	if !ok {
-		_, _ = fmt.Fprintf(env.Stderr, "pushgate: unknown command %q\n\n", strings.Join(firstWords(env.Args), " "))
-		printHelp(env.Stderr)
-		return 2
+		return unknown(env)
 	}
 	env.Args = rest
 	err := cmd.run(ctx, env)
@@ -96,22 +102,35 @@ func find(args []string) (command, []string, bool) {
 	return command{}, nil, false
 }
 
-// firstWords returns the verb of args without its flags.
-func firstWords(args []string) []string {
-	for i, a := range args {
-		if strings.HasPrefix(a, "-") || i == 3 {
-			return args[:i]
-		}
+// unknown answers what is no command: with the commands that begin with the same word, if there are any.
+func unknown(env Env) int {
+	group := slices.DeleteFunc(commands(), func(c command) bool { return !strings.HasPrefix(c.name, env.Args[0]+" ") })
+	switch {
+	case len(group) == 0:
+		_, _ = fmt.Fprintf(env.Stderr, "pushgate: there is no command %q, pushgate help lists them\n", env.Args[0])
+		return 2
+	case slices.ContainsFunc(env.Args, isHelp):
+		printCommands(env.Stdout, group)
+		return 0
+	default:
+		_, _ = fmt.Fprintf(env.Stderr, "pushgate %s: say which:\n", env.Args[0])
+		printCommands(env.Stderr, group)
+		return 2
 	}
-	return args
 }
 
+func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
+
 func printHelp(w io.Writer) {
-	_, _ = fmt.Fprint(w, "pushgate delivers notifications from Matrix homeservers and Fachdienste through APNs, FCM and Web Push.\n\nCommands:\n")
-	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-46s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
-	}
+	_, _ = fmt.Fprint(w, "pushgate delivers notifications from Matrix homeservers and Fachdienste through APNs, FCM and Web Push.\n\n")
+	printCommands(w, commands())
 	_, _ = fmt.Fprint(w, "\npushgate COMMAND -h shows a command's flags.\n")
+}
+
+func printCommands(w io.Writer, list []command) {
+	for _, c := range list {
+		_, _ = fmt.Fprintf(w, "  %-48s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
+	}
 }
 
 // newFlags returns a flag set that prints its help to stderr and says wrong usage instead of ending the process.
@@ -125,17 +144,45 @@ func newFlags(env Env, name, args string) *flag.FlagSet {
 	return fs
 }
 
-// parse reads flags and insists on the number of arguments that follow them.
-func parse(env Env, fs *flag.FlagSet, positional int) error {
-	if err := fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+// parse reads flags and insists on the number of other arguments, which it returns.
+func parse(env Env, fs *flag.FlagSet, positional int) ([]string, error) {
+	args, err := arguments(env, fs)
+	if err != nil {
+		return nil, err
 	}
-	if fs.NArg() != positional {
+	if len(args) != positional {
 		fs.Usage()
-		return errUsage
+		return nil, errUsage
 	}
-	return nil
+	return args, nil
+}
+
+// arguments reads flags wherever they stand and returns the rest. Package flag stops at the first argument that is no
+// flag, and people write `config import sygnal FILE -o OUT`.
+func arguments(env Env, fs *flag.FlagSet) ([]string, error) {
+	var rest []string
+	for args := env.Args; ; args = args[1:] {
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, errUsage
+		}
+		read := len(args) - fs.NArg()
+		args = fs.Args()
+		if len(args) == 0 {
+			return rest, nil
+		}
+		if read > 0 && env.Args[len(env.Args)-len(args)-1] == "--" {
+			return append(rest, args...), nil
+		}
+		rest = append(rest, args[0])
+	}
+}
+
+// wrong says what is wrong with the arguments of a command.
+func wrong(env Env, fs *flag.FlagSet, problem string) error {
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", fs.Name(), problem)
+	fs.Usage()
+	return errUsage
 }

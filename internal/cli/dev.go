@@ -51,6 +51,9 @@ const devGuide = `pushgate {{.Version}} is running against simulators; nothing l
 
   gateway  http://{{.Public}} (plain)   https://{{.TLS}} (client certificates, authority {{.Dir}}/ca.pem)
   admin    http://{{.Admin}}/metrics  /healthz  /readyz
+{{- if .Moved}}
+  ({{.Moved}} of the README taken: the lines below name other ports)
+{{- end}}
 
 Paste a line; each arriving push is printed below. Pasted twice, the same event does not ring again.
 
@@ -87,6 +90,7 @@ A backend says that something happened; the phone of the registration above gets
 type dev struct {
 	Version, Dir       string
 	Public, TLS, Admin string
+	Moved              string // the usual addresses that another process has
 	Roles, WebPushHost string
 	IOS, Android       string
 	Registry           bool // pushers and channels are among the roles
@@ -100,7 +104,7 @@ type dev struct {
 // runDev starts simulators and a gateway in this process, all with throw-away keys.
 func runDev(ctx context.Context, env Env) error {
 	fs := newFlags(env, "dev", "")
-	if err := parse(env, fs, 0); err != nil {
+	if _, err := parse(env, fs, 0); err != nil {
 		return err
 	}
 	dir, cleanup, err := folderFor("")
@@ -110,7 +114,7 @@ func runDev(ctx context.Context, env Env) error {
 	defer cleanup()
 	sim, err := simulator.Start(simulator.Options{OnReceipt: newArrivals(env.Stdout).print, KeepReceipts: -1})
 	if err != nil {
-		return fmt.Errorf("start the simulators: %w", err)
+		return err
 	}
 	defer func() { _ = sim.Close() }()
 	d, err := newDev(dir, sim)
@@ -147,11 +151,11 @@ func newDev(dir string, sim *simulator.Simulator) (*dev, error) {
 	host := strings.TrimPrefix(sim.WebPushURL(), "https://")
 	d := &dev{
 		Version: Version(), Dir: dir, Roles: strings.Join(roles, ", "), WebPushHost: host, Creds: creds, Sim: sim, Browser: browser,
-		Public: freeAddress("127.0.0.1:8080"), TLS: freeAddress("127.0.0.1:8443"), Admin: freeAddress("127.0.0.1:8081"),
 		IOS: randomHex(32), Android: "dev-" + randomHex(60),
 		Registry:    slices.Contains(config.BuiltRoles(), config.RoleClientServer),
 		MatrixToken: "dev-matrix-" + randomHex(8), FDToken: "dev-fd-" + randomHex(8), ISS: randomHex(32),
 	}
+	d.Public, d.TLS, d.Admin = d.listen("8080"), d.listen("8443"), d.listen("8081")
 	return d, d.writeTokens()
 }
 
@@ -205,14 +209,18 @@ func (d *dev) config() (*config.Config, error) {
 	return cfg, nil
 }
 
-// freeAddress returns the address that the documentation names, or one with another port where that is taken.
-func freeAddress(want string) string {
+// listen returns a loopback address with the port that the documentation names, or with another where that is taken.
+func (d *dev) listen(port string) string {
+	want := net.JoinHostPort("127.0.0.1", port)
 	for _, addr := range []string{want, "127.0.0.1:0"} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
 		}
 		defer func() { _ = l.Close() }()
+		if addr != want {
+			d.Moved = strings.TrimPrefix(d.Moved+", "+port, ", ")
+		}
 		return l.Addr().String()
 	}
 	return want

@@ -15,7 +15,7 @@ const healthTimeout = 5 * time.Second
 func runHealthcheck(ctx context.Context, env Env) error {
 	fs := newFlags(env, "healthcheck", "[--url URL]")
 	url := fs.String("url", "http://127.0.0.1:8081/readyz", "readiness page of the admin listener")
-	if err := parse(env, fs, 0); err != nil {
+	if _, err := parse(env, fs, 0); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,10 +19,11 @@ func importWith(name string, convert func([]byte) (importer.Result, error)) func
 	return func(_ context.Context, env Env) error {
 		fs := newFlags(env, "config import "+name, "[-o pushgate.yaml] FILE")
 		out := fs.String("o", "", "file to write (0600, never overwritten); empty prints the configuration")
-		if err := parse(env, fs, 1); err != nil {
+		args, err := parse(env, fs, 1)
+		if err != nil {
 			return err
 		}
-		text, err := os.ReadFile(fs.Arg(0))
+		text, err := os.ReadFile(args[0])
 		if err != nil {
 			return fmt.Errorf("read the file: %w", err)
 		}
@@ -31,11 +31,11 @@ func importWith(name string, convert func([]byte) (importer.Result, error)) func
 		if err != nil {
 			return err
 		}
-		return writeImport(env, fs, *out, res)
+		return writeImport(env, args[0], *out, res)
 	}
 }
 
-func writeImport(env Env, fs *flag.FlagSet, out string, res importer.Result) error {
+func writeImport(env Env, source, out string, res importer.Result) error {
 	for _, n := range res.Notes {
 		_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", n.Key, n.Text)
 	}
@@ -54,7 +54,7 @@ func writeImport(env Env, fs *flag.FlagSet, out string, res importer.Result) err
 	if err := writeAll(files); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "\nwrote %s, imported from %s\n", out, fs.Arg(0))
+	_, _ = fmt.Fprintf(env.Stderr, "\nwrote %s, imported from %s\n", out, source)
 	if checkImport(env, res.YAML, filepath.Dir(out)) {
 		_, _ = fmt.Fprintf(env.Stderr, "it is good; next: pushgate serve --config %s\n", out)
 	}

@@ -8,35 +8,42 @@ import (
 	"github.com/pushgate/pushgate/internal/admin"
 )
 
-// runPusher looks at and removes a person's registrations. A token that stops working removes nothing by itself
-// (design 7), so whoever knows of a logout says so here.
-func runPusher(ctx context.Context, env Env) error {
-	verb, args := firstWord(env.Args)
-	f := newAdminFlags(env, "pusher "+verb, "--user U [--device D]")
+func runPusherList(ctx context.Context, env Env) error {
+	f, who, err := personFlags(env, "pusher list")
+	if err != nil {
+		return err
+	}
+	return ask(ctx, env, f, admin.CommandPusherList, who, printPushers)
+}
+
+// runPusherDelete removes a person's registrations. A token that stops working removes nothing by itself (design 7), so
+// whoever knows of a logout says so here.
+func runPusherDelete(ctx context.Context, env Env) error {
+	f, who, err := personFlags(env, "pusher delete")
+	if err != nil {
+		return err
+	}
+	return ask(ctx, env, f, admin.CommandPusherDelete, who, counted("removed, with channel choices and keys"))
+}
+
+// personFlags reads whose registrations are meant.
+func personFlags(env Env, name string) (*adminFlags, admin.Person, error) {
+	f := newAdminFlags(env, name, "--user USER [flags]")
 	var who admin.Person
 	f.fs.StringVar(&who.User, "user", "", "@user:server, kvnr:X110400000 or telematik-id:...")
 	f.fs.StringVar(&who.Device, "device", "", "only this session")
-	if verb != "list" && verb != "delete" {
-		return wrongVerb(env, "pusher", "list or delete")
+	if _, err := parse(env, f.fs, 0); err != nil {
+		return nil, who, err
 	}
-	if err := f.parse(env, args); err != nil {
-		return err
+	if who.User == "" {
+		return nil, who, wrong(env, f.fs, "needs --user")
 	}
-	if who.User == "" || f.fs.NArg() > 0 {
-		f.fs.Usage()
-		return errUsage
+	return f, who, nil
+}
+
+func printPushers(w io.Writer, list admin.Pushers) {
+	_, _ = fmt.Fprintln(w, "APP\tSESSION\tGATEWAY\tCREATED\tUPDATED")
+	for _, p := range list.Pushers {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.App, orDash(p.Device), p.Gateway, clock(p.Created), clock(p.Updated))
 	}
-	if verb == "delete" {
-		return f.act(ctx, env, admin.CommandPusherDelete, who, "removed, with channel choices and keys")
-	}
-	var out admin.Pushers
-	if err := f.call(ctx, admin.CommandPusherList, who, &out); err != nil {
-		return err
-	}
-	return f.print(env.Stdout, out, func(w io.Writer) {
-		_, _ = fmt.Fprintln(w, "APP\tSESSION\tGATEWAY\tCREATED\tUPDATED")
-		for _, p := range out.Pushers {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.App, orDash(p.Device), p.Gateway, clock(p.Created), clock(p.Updated))
-		}
-	})
 }

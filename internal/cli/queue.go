@@ -1,18 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/admin"
+	"github.com/pushgate/pushgate/internal/config"
 )
 
 // adminFlags are what every command on the admin socket shares.
@@ -28,14 +29,16 @@ type adminFlags struct {
 
 func newAdminFlags(env Env, name, args string) *adminFlags {
 	f := &adminFlags{fs: newFlags(env, name, args)}
-	f.fs.StringVar(&f.dataDir, "data-dir", "data", "data_dir of the running process")
-	f.fs.StringVar(&f.app, "app", "", "only this app_id")
+	// The image and the systemd unit set the variable for the process, so that `docker exec` finds its socket.
+	dataDir := cmp.Or(os.Getenv(config.EnvPrefix+"DATA_DIR"), "data")
+	f.fs.StringVar(&f.dataDir, "data-dir", dataDir, "data_dir of the running process")
 	f.fs.BoolVar(&f.json, "json", false, "print JSON")
 	return f
 }
 
 // list adds the flags of a page.
 func (f *adminFlags) list() *adminFlags {
+	f.fs.StringVar(&f.app, "app", "", "only this app_id")
 	f.fs.Int64Var(&f.after, "after", 0, "continue after this id (queue) or seq (rejected)")
 	f.fs.IntVar(&f.limit, "limit", 100, "at most so many lines")
 	return f
@@ -43,78 +46,37 @@ func (f *adminFlags) list() *adminFlags {
 
 // acting adds the flag without which a command does not touch every row of every app.
 func (f *adminFlags) acting() *adminFlags {
-	f.fs.BoolVar(&f.all, "all", false, "everything of -app, instead of named ones")
+	f.fs.StringVar(&f.app, "app", "", "only this app_id")
+	f.fs.BoolVar(&f.all, "all", false, "everything of --app, instead of named ones")
 	return f
 }
 
-func (f *adminFlags) parse(env Env, args []string) error {
-	env.Args = args
-	if err := f.fs.Parse(env.Args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	return nil
-}
-
-// runQueue looks at and acts on what waits for delivery.
-func runQueue(ctx context.Context, env Env) error {
-	verb, args := firstWord(env.Args)
-	f := newAdminFlags(env, "queue "+verb, "[flags] [ID ...]")
-	switch verb {
-	case "list":
-		if err := f.list().parse(env, args); err != nil {
-			return err
-		}
-		var out admin.Rows
-		if err := f.call(ctx, admin.CommandQueueList, admin.List{App: f.app, After: f.after, Limit: f.limit}, &out); err != nil {
-			return err
-		}
-		return f.print(env.Stdout, out, func(w io.Writer) { printRows(w, out.Rows) })
-	case "show":
-		if err := f.parse(env, args); err != nil {
-			return err
-		}
-		choice, err := f.rows()
-		if err != nil {
-			return err
-		}
-		var out admin.Rows
-		if err := f.call(ctx, admin.CommandQueueShow, choice, &out); err != nil {
-			return err
-		}
-		return f.print(env.Stdout, out, func(w io.Writer) { printRows(w, out.Rows) })
-	case "retry", "purge":
-		return f.actOnRows(ctx, env, verb, args)
+// chosen returns the arguments, which name rows or devices, or none with -all and -app: nothing acts on everything by
+// accident.
+func (f *adminFlags) chosen(env Env) ([]string, error) {
+	args, err := arguments(env, f.fs)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.all && len(args) > 0:
+		return nil, wrong(env, f.fs, "takes names or --all, not both")
+	case f.all && f.app == "":
+		return nil, wrong(env, f.fs, "--all needs --app")
+	case !f.all && len(args) == 0:
+		return nil, wrong(env, f.fs, "needs names, or --all and --app")
 	default:
-		return wrongVerb(env, "queue", "list, show, retry or purge")
+		return args, nil
 	}
 }
 
-func (f *adminFlags) actOnRows(ctx context.Context, env Env, verb string, args []string) error {
-	if err := f.acting().parse(env, args); err != nil {
-		return err
-	}
-	choice, err := f.rows()
+// rows is chosen where the names are ids.
+func (f *adminFlags) rows(env Env) (admin.Choice, error) {
+	args, err := f.chosen(env)
 	if err != nil {
-		return err
-	}
-	command, done := admin.CommandQueueRetry, "due now"
-	if verb == "purge" {
-		command, done = admin.CommandQueuePurge, "deleted, their notifications are lost"
-	}
-	return f.act(ctx, env, command, choice, done)
-}
-
-// rows reads ids from the arguments, or with -all the whole app.
-func (f *adminFlags) rows() (admin.Choice, error) {
-	if f.all != (f.fs.NArg() == 0) || f.all && f.app == "" {
-		f.fs.Usage()
-		return admin.Choice{}, errUsage
+		return admin.Choice{}, err
 	}
 	c := admin.Choice{App: f.app}
-	for _, text := range f.fs.Args() {
+	for _, text := range args {
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return c, fmt.Errorf("%q is not a row's id", text)
@@ -124,64 +86,85 @@ func (f *adminFlags) rows() (admin.Choice, error) {
 	return c, nil
 }
 
-// runRejected looks at and acts on the ledger of dead pushkeys.
-func runRejected(ctx context.Context, env Env) error {
-	verb, args := firstWord(env.Args)
-	f := newAdminFlags(env, "rejected "+verb, "[flags] [DEVICE ...]")
-	switch verb {
-	case "list":
-		if err := f.list().parse(env, args); err != nil {
-			return err
-		}
-		var out admin.DeadList
-		if err := f.call(ctx, admin.CommandRejectedList, admin.List{App: f.app, After: f.after, Limit: f.limit}, &out); err != nil {
-			return err
-		}
-		return f.print(env.Stdout, out, func(w io.Writer) { printDead(w, out.Dead) })
-	case "forget":
-		if err := f.acting().parse(env, args); err != nil {
-			return err
-		}
-		if f.all != (f.fs.NArg() == 0) || f.all && f.app == "" {
-			f.fs.Usage()
-			return errUsage
-		}
-		return f.act(ctx, env, admin.CommandRejectedForget, admin.Choice{App: f.app, Devices: f.fs.Args()}, "forgotten: their next notification asks the provider again")
-	default:
-		return wrongVerb(env, "rejected", "list or forget")
-	}
-}
-
-func (f *adminFlags) act(ctx context.Context, env Env, command string, c any, done string) error {
-	var out admin.Done
-	if err := f.call(ctx, command, c, &out); err != nil {
+func runQueueList(ctx context.Context, env Env) error {
+	f := newAdminFlags(env, "queue list", "[flags]").list()
+	if _, err := parse(env, f.fs, 0); err != nil {
 		return err
 	}
-	return f.print(env.Stdout, out, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d %s\n", out.Count, done) })
+	return ask(ctx, env, f, admin.CommandQueueList, admin.List{App: f.app, After: f.after, Limit: f.limit}, printRows)
 }
 
-func (f *adminFlags) call(ctx context.Context, command string, in, out any) error {
-	return admin.NewClient(f.dataDir).Call(ctx, command, in, out)
+func runQueueShow(ctx context.Context, env Env) error {
+	f := newAdminFlags(env, "queue show", "[flags] ID ...")
+	choice, err := f.rows(env)
+	if err != nil {
+		return err
+	}
+	return ask(ctx, env, f, admin.CommandQueueShow, choice, printRows)
 }
 
-// print writes JSON or columns.
-func (f *adminFlags) print(w io.Writer, out any, columns func(io.Writer)) error {
+func runQueueRetry(ctx context.Context, env Env) error {
+	return actOnRows(ctx, env, "queue retry", admin.CommandQueueRetry, "due now")
+}
+
+func runQueuePurge(ctx context.Context, env Env) error {
+	return actOnRows(ctx, env, "queue purge", admin.CommandQueuePurge, "deleted, their notifications are lost")
+}
+
+func actOnRows(ctx context.Context, env Env, name, command, done string) error {
+	f := newAdminFlags(env, name, "[flags] ID ... | --all --app APP_ID").acting()
+	choice, err := f.rows(env)
+	if err != nil {
+		return err
+	}
+	return ask(ctx, env, f, command, choice, counted(done))
+}
+
+func runRejectedList(ctx context.Context, env Env) error {
+	f := newAdminFlags(env, "rejected list", "[flags]").list()
+	if _, err := parse(env, f.fs, 0); err != nil {
+		return err
+	}
+	return ask(ctx, env, f, admin.CommandRejectedList, admin.List{App: f.app, After: f.after, Limit: f.limit}, printDead)
+}
+
+func runRejectedForget(ctx context.Context, env Env) error {
+	f := newAdminFlags(env, "rejected forget", "[flags] DEVICE ... | --all --app APP_ID").acting()
+	devices, err := f.chosen(env)
+	if err != nil {
+		return err
+	}
+	return ask(ctx, env, f, admin.CommandRejectedForget, admin.Choice{App: f.app, Devices: devices},
+		counted("forgotten: their next notification asks the provider again"))
+}
+
+// ask puts a command to the running process and prints its answer as JSON or in columns.
+func ask[Out any](ctx context.Context, env Env, f *adminFlags, command string, in any, columns func(io.Writer, Out)) error {
+	var out Out
+	if err := admin.NewClient(f.dataDir).Call(ctx, command, in, &out); err != nil {
+		return err
+	}
 	if f.json {
-		enc := json.NewEncoder(w)
+		enc := json.NewEncoder(env.Stdout)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(out); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 		return nil
 	}
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	columns(tab)
+	tab := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	columns(tab, out)
 	return tab.Flush()
 }
 
-func printRows(w io.Writer, rows []admin.Row) {
+// counted prints how much a command touched.
+func counted(done string) func(io.Writer, admin.Done) {
+	return func(w io.Writer, out admin.Done) { _, _ = fmt.Fprintf(w, "%d %s\n", out.Count, done) }
+}
+
+func printRows(w io.Writer, page admin.Rows) {
 	_, _ = fmt.Fprintln(w, "ID\tAPP\tDEVICE\tATTEMPTS\tACCEPTED\tDUE\tDEADLINE\tSTATE")
-	for _, r := range rows {
+	for _, r := range page.Rows {
 		state := "waiting"
 		if r.InFlight {
 			state = "in flight"
@@ -193,9 +176,9 @@ func printRows(w io.Writer, rows []admin.Row) {
 	}
 }
 
-func printDead(w io.Writer, dead []admin.Dead) {
+func printDead(w io.Writer, page admin.DeadList) {
 	_, _ = fmt.Fprintln(w, "SEQ\tAPP\tDEVICE\tDEAD SINCE\tVERDICT")
-	for _, d := range dead {
+	for _, d := range page.Dead {
 		verdict := "certain"
 		if d.Guarded {
 			verdict = "guarded"
@@ -205,15 +188,3 @@ func printDead(w io.Writer, dead []admin.Dead) {
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-
-func firstWord(args []string) (string, []string) {
-	if len(args) == 0 {
-		return "", nil
-	}
-	return args[0], args[1:]
-}
-
-func wrongVerb(env Env, command, verbs string) error {
-	_, _ = fmt.Fprintf(env.Stderr, "pushgate %s: say %s\n", command, strings.TrimSpace(verbs))
-	return errUsage
-}

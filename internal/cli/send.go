@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,14 @@ import (
 
 // ciphertextBytes is nonce, PNM1 frame and tag: 1404 characters of Base64.
 const ciphertextBytes = 12 + 1024 + 16
+
+// The operations, as -operation names them.
+const (
+	opMatrix    = "matrix"
+	opNotify    = "notify"
+	opBatch     = "batch"
+	opEncrypted = "encrypted"
+)
 
 // sendFlags are the words of one notification.
 type sendFlags struct {
@@ -40,10 +49,10 @@ type sendFlags struct {
 
 func runSend(ctx context.Context, env Env) error {
 	f := newSendFlags(env)
-	if err := parse(env, f.fs, 0); err != nil {
+	if _, err := parse(env, f.fs, 0); err != nil {
 		return err
 	}
-	if err := f.complete(env.Stdin); err != nil {
+	if err := f.complete(env); err != nil {
 		return err
 	}
 	httpClient, err := f.httpClient()
@@ -75,9 +84,9 @@ func runSend(ctx context.Context, env Env) error {
 func newSendFlags(env Env) *sendFlags {
 	f := &sendFlags{fs: newFlags(env, "send", "--app APP_ID --pushkey-file FILE [flags]")}
 	f.fs.StringVar(&f.url, "url", "http://127.0.0.1:8080", "the gateway")
-	f.fs.StringVar(&f.operation, "operation", "matrix", "matrix, notify, batch or encrypted")
+	f.fs.StringVar(&f.operation, "operation", opMatrix, "matrix, notify, batch or encrypted")
 	f.fs.StringVar(&f.app, "app", "", "app_id of the device")
-	f.fs.StringVar(&f.pushkey, "pushkey", "", "pushkey of the device (other users of this machine can see it; prefer -pushkey-file)")
+	f.fs.StringVar(&f.pushkey, "pushkey", "", "pushkey of the device (other users of this machine can see it; prefer --pushkey-file)")
 	f.fs.StringVar(&f.pushkeyFile, "pushkey-file", "", "file with the pushkey; - for standard input")
 	f.fs.StringVar(&f.data, "data", "", "device.data, a JSON object")
 	f.fs.StringVar(&f.event, "event-id", "", "event id; empty makes one")
@@ -97,10 +106,10 @@ func newSendFlags(env Env) *sendFlags {
 }
 
 // complete reads the pushkey and fills what was left out.
-func (f *sendFlags) complete(stdin io.Reader) error {
+func (f *sendFlags) complete(env Env) error {
 	switch {
 	case f.pushkeyFile == "-":
-		text, err := io.ReadAll(io.LimitReader(stdin, 4096))
+		text, err := io.ReadAll(io.LimitReader(env.Stdin, 4096))
 		if err != nil {
 			return fmt.Errorf("read the pushkey: %w", err)
 		}
@@ -112,12 +121,17 @@ func (f *sendFlags) complete(stdin io.Reader) error {
 		}
 		f.pushkey = strings.TrimSpace(string(text))
 	}
-	if f.app == "" || f.pushkey == "" {
-		f.fs.Usage()
-		return errUsage
+	if f.app == "" {
+		return wrong(env, f.fs, "needs --app")
+	}
+	if f.pushkey == "" {
+		return wrong(env, f.fs, "needs --pushkey-file (or --pushkey), and a pushkey in it")
+	}
+	if !slices.Contains([]string{opMatrix, opNotify, opBatch, opEncrypted}, f.operation) {
+		return wrong(env, f.fs, fmt.Sprintf("there is no operation %q", f.operation))
 	}
 	if f.data != "" && !json.Valid([]byte(f.data)) {
-		return errors.New("-data is not JSON")
+		return errors.New("--data is not JSON")
 	}
 	if f.event == "" {
 		var id [12]byte
@@ -137,7 +151,7 @@ func (f *sendFlags) httpClient() (*http.Client, error) {
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("-ca holds no certificate")
+			return nil, errors.New("--ca holds no certificate")
 		}
 	}
 	if f.cert != "" || f.key != "" {
@@ -153,24 +167,22 @@ func (f *sendFlags) httpClient() (*http.Client, error) {
 // call makes the one request that the operation names.
 func (f *sendFlags) call(ctx context.Context, c *pushgateway.Client) (*http.Response, error) {
 	switch f.operation {
-	case "matrix":
+	case opMatrix:
 		body, err := json.Marshal(pushgateway.NotifyRequest{Notification: f.plain()})
 		if err != nil {
 			return nil, fmt.Errorf("build the request: %w", err)
 		}
 		return c.MatrixNotifyWithBody(ctx, "application/json", strings.NewReader(string(body)))
-	case "notify":
+	case opNotify:
 		return c.Notify(ctx, pushgateway.NotifyRequest{Notification: f.plain()})
-	case "batch":
+	case opBatch:
 		return c.NotifyBatch(ctx, pushgateway.BatchRequest{Notifications: []pushgateway.BatchItem{{ID: "1", Notification: f.plain()}}})
-	case "encrypted":
+	default:
 		sealed, err := f.sealed()
 		if err != nil {
 			return nil, err
 		}
 		return c.NotifyEncryptedBatch(ctx, pushgateway.EncryptedBatchRequest{Notifications: []pushgateway.EncryptedBatchItem{{ID: "1", Notification: sealed}}})
-	default:
-		return nil, fmt.Errorf("no operation %q: matrix, notify, batch or encrypted", f.operation)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func runServe(ctx context.Context, env Env) error {
 	fs := newFlags(env, "serve", "--config FILE")
 	file := fs.String("config", "pushgate.yaml", "configuration file")
-	if err := parse(env, fs, 0); err != nil {
+	if _, err := parse(env, fs, 0); err != nil {
 		return err
 	}
 	load := func() (*config.Config, error) { return config.Load(*file) }
@@ -25,17 +25,18 @@ func runServe(ctx context.Context, env Env) error {
 // runConfigCheck is the same code that serve starts with.
 func runConfigCheck(_ context.Context, env Env) error {
 	fs := newFlags(env, "config check", "FILE")
-	if err := parse(env, fs, 1); err != nil {
+	args, err := parse(env, fs, 1)
+	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(fs.Arg(0))
+	cfg, err := config.Load(args[0])
 	if err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings() {
 		_, _ = fmt.Fprintf(env.Stderr, "warning: %s\n", w)
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "%s is good: roles %v, %d apps, storage %s\n", fs.Arg(0), cfg.Roles, len(cfg.Apps), engineName(cfg))
+	_, _ = fmt.Fprintf(env.Stdout, "%s is good: roles %v, %d apps, storage %s\n", args[0], cfg.Roles, len(cfg.Apps), engineName(cfg))
 	return nil
 }
 

@@ -29,7 +29,7 @@ func runSimulate(ctx context.Context, env Env) error {
 	brief := fs.Bool("brief", false, "keep receipts without headers and payloads")
 	limit := fs.Uint("streams", 0, "stream limit of every HTTP/2 connection; 0 means 1000")
 	quiet := fs.Bool("quiet", false, "do not print a line for each arriving push")
-	if err := parse(env, fs, 0); err != nil {
+	if _, err := parse(env, fs, 0); err != nil {
 		return err
 	}
 	o.KeepReceipts, o.BriefReceipts, o.StreamLimit = *keep, *brief, uint32(*limit)
@@ -38,7 +38,7 @@ func runSimulate(ctx context.Context, env Env) error {
 	}
 	sim, err := simulator.Start(o)
 	if err != nil {
-		return fmt.Errorf("start: %w", err)
+		return err
 	}
 	defer func() { _ = sim.Close() }()
 	folder, cleanup, err := folderFor(*dir)

@@ -31,7 +31,7 @@ func Version() string {
 }
 
 func runVersion(_ context.Context, env Env) error {
-	if err := parse(env, newFlags(env, "version", ""), 0); err != nil {
+	if _, err := parse(env, newFlags(env, "version", ""), 0); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(env.Stdout, "pushgate %s %s %s/%s\n", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
