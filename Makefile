@@ -36,7 +36,8 @@ build: ## Build bin/pushgate, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/pushgate ./cmd/pushgate
 
 run: ## Start pushgate with simulators; paste a curl line that it prints
-	$(GO) run ./cmd/pushgate dev
+	@echo 'building (the first time takes a minute or two) ...'
+	@$(GO) build -buildvcs=false -o $(BIN)/pushgate-dev ./cmd/pushgate && exec $(BIN)/pushgate-dev dev
 
 test: ## Run the tests
 	$(GO) test -timeout 15m ./...
