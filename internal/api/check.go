@@ -15,9 +15,12 @@ import (
 	"github.com/pushgate/pushgate/internal/push"
 )
 
-// What a body may cost beyond its bytes. Events nest a few levels; a full batch has some hundred objects.
+// What a body may cost beyond its bytes. What we read nests a few levels, and a full batch has some hundred objects. What
+// we only pass on may nest as deep as encoding/json still reads: an event's content is a stranger's choice, and a
+// homeserver that is refused one event holds back all that follow (facts: providers 2.3).
 const (
 	maxDepth   = 64
+	maxSkipped = 9_900
 	maxObjects = 1 << 15
 )
 
@@ -37,7 +40,7 @@ func (r *route) check(c *gin.Context, x *exchange) (held int64, err error) {
 	if err != nil {
 		return held, err
 	}
-	doc, err := strictjson.Decode(text, r.operation.shape, strictjson.Limits{Depth: maxDepth, Objects: maxObjects})
+	doc, err := strictjson.Decode(text, r.operation.shape, strictjson.Limits{Depth: maxDepth, Skipped: maxSkipped, Objects: maxObjects})
 	if err != nil {
 		return held, notJSON(err)
 	}

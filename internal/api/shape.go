@@ -14,6 +14,8 @@ const (
 	extGoType = "x-go-type"
 	// extMeasured marks a value whose size in bytes the handler asks for.
 	extMeasured = "x-measured"
+	// extTextOnly with the value true marks a member of any type of which only a string is read; all else counts as null.
+	extTextOnly = "x-text-only"
 )
 
 // shapeOf says what of a value the check and the handler look at. done holds shapes under way, for schemas that refer
@@ -21,6 +23,9 @@ const (
 func shapeOf(s *openapi3.Schema, done map[*openapi3.Schema]*strictjson.Shape) (*strictjson.Shape, error) {
 	if shape := done[s]; shape != nil {
 		return shape, nil
+	}
+	if s.Extensions[extTextOnly] == true {
+		return &strictjson.Shape{TextOnly: true}, nil
 	}
 	untyped := s.Type == nil && len(s.Properties) == 0 && s.Items == nil
 	if untyped || len(s.OneOf)+len(s.AnyOf)+len(s.AllOf) > 0 || s.Not != nil {

@@ -40,7 +40,7 @@ func toMatrix(n push.Notification) wire.MatrixNotification {
 	out := wire.MatrixNotification{Devices: []wire.MatrixDevice{wire.MatrixDevice(toDevice(n.Device))}, Prio: prio(n.Priority)}
 	if e := n.Event; e != nil {
 		out.EventID, out.RoomID, out.Type, out.Sender = given(e.ID), given(e.RoomID), given(e.Type), given(e.Sender)
-		out.SenderDisplayName, out.RoomName, out.RoomAlias = given(e.SenderDisplayName), given(e.RoomName), given(e.RoomAlias)
+		out.SenderDisplayName, out.RoomName, out.RoomAlias = label(e.SenderDisplayName), label(e.RoomName), label(e.RoomAlias)
 		out.Membership, out.Content = given(e.Membership), raw(e.Content)
 		if e.UserIsTarget {
 			out.UserIsTarget = &e.UserIsTarget
@@ -66,6 +66,14 @@ func prio(p push.Priority) *wire.Priority {
 		out = wire.PriorityLow
 	}
 	return &out
+}
+
+// label returns what the Matrix contract takes for a name, nil for one that was not given.
+func label(t push.Text) any {
+	if !t.Present() {
+		return nil
+	}
+	return t.Reveal()
 }
 
 func given(t push.Text) *string {

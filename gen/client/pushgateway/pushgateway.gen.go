@@ -313,20 +313,21 @@ type MatrixNotification struct {
 	// Prio Whether the notification may wake the phone. Absent means high.
 	Prio *Priority `json:"prio,omitempty"`
 
-	// RoomAlias An alias to show for the room.
-	RoomAlias *string `json:"room_alias,omitempty"`
+	// RoomAlias An alias to show for the room. As sender_display_name of any value.
+	RoomAlias any `json:"room_alias,omitempty"`
 
 	// RoomID The room of the event.
 	RoomID *string `json:"room_id,omitempty"`
 
-	// RoomName The room's name.
-	RoomName *string `json:"room_name,omitempty"`
+	// RoomName The room's name. As sender_display_name of any value.
+	RoomName any `json:"room_name,omitempty"`
 
 	// Sender The event's sender.
 	Sender *string `json:"sender,omitempty"`
 
-	// SenderDisplayName The sender's display name in the room.
-	SenderDisplayName *string `json:"sender_display_name,omitempty"`
+	// SenderDisplayName The sender's display name in the room. Anybody in the room chose it and homeservers pass it on as it is, so any value
+	// is accepted and one that is no string counts as absent: a refusal would hold up what the homeserver sends next.
+	SenderDisplayName any `json:"sender_display_name,omitempty"`
 
 	// Type The event's type.
 	Type *string `json:"type,omitempty"`

@@ -101,7 +101,7 @@ func justified(t *testing.T, path string, body []byte, tree any) bool {
 	if !utf8.Valid(body) {
 		return true
 	}
-	_, err := strictjson.Decode(string(body), strictjson.Whole(), strictjson.Limits{Depth: 64, Objects: 1 << 15})
+	_, err := strictjson.Decode(string(body), strictjson.Whole(), strictjson.Limits{Depth: 64, Skipped: 64, Objects: 1 << 15})
 	if problem, ok := errors.AsType[*strictjson.Error](err); ok {
 		return problem.Problem != strictjson.Syntax // duplicates and depth
 	}

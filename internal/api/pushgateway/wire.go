@@ -15,8 +15,8 @@ type item struct {
 func fromMatrix(n *wire.MatrixNotification) []push.Notification {
 	event := &push.Event{
 		ID: push.TextFrom(n.EventID), RoomID: push.TextFrom(n.RoomID), Type: push.TextFrom(n.Type),
-		Sender: push.TextFrom(n.Sender), SenderDisplayName: push.TextFrom(n.SenderDisplayName),
-		RoomName: push.TextFrom(n.RoomName), RoomAlias: push.TextFrom(n.RoomAlias), Membership: push.TextFrom(n.Membership),
+		Sender: push.TextFrom(n.Sender), SenderDisplayName: label(n.SenderDisplayName),
+		RoomName: label(n.RoomName), RoomAlias: label(n.RoomAlias), Membership: push.TextFrom(n.Membership),
 		UserIsTarget: n.UserIsTarget != nil && *n.UserIsTarget, Content: push.Object(n.Content),
 	}
 	var counts push.Counts
@@ -30,6 +30,15 @@ func fromMatrix(n *wire.MatrixNotification) []push.Notification {
 		out[i] = push.Notification{Device: device, Priority: priority(n.Prio), Counts: counts, Event: event}
 	}
 	return out
+}
+
+// label returns a name that the contract takes in any type, because anybody in the room may have set it: whatever is no
+// string is none.
+func label(v any) push.Text {
+	if s, ok := v.(string); ok {
+		return push.NewText(s)
+	}
+	return push.Text{}
 }
 
 // fromPlain returns one notification for each device, all with the same event.

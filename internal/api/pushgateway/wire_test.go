@@ -10,6 +10,9 @@ import (
 	"github.com/pushgate/pushgate/internal/push"
 )
 
+// deep is a value that nests about as deep as encoding/json still reads.
+var deep = strings.Repeat(`[`, 4900) + strings.Repeat(`{"a":[`, 2450) + "1" + strings.Repeat(`]}`, 2450) + strings.Repeat(`]`, 4900) //nolint:gochecknoglobals // a constant
+
 func number(n int64) *int64 { return &n }
 
 // The bodies that homeservers really send (Synapse 1.x, Dendrite 0.13), badge updates included.
@@ -78,6 +81,24 @@ func TestMatrix_BodiesOfRealHomeservers(t *testing.T) {
 			push.Notification{
 				Device: push.Device{AppID: device.AppID, Pushkey: device.Pushkey, PushkeyTS: device.PushkeyTS},
 				Counts: push.Counts{Unread: number(3)}, Event: &push.Event{},
+			},
+		},
+		// Synapse passes names on as their events hold them, and events come from strangers.
+		"synapse names of other types": {
+			`{"notification":{"event_id":"$e","room_id":"!r:example.com","type":"m.room.message","sender":"@a:example.com","sender_display_name":[{"x":[1]}],"room_name":{"a":` + deep + `},"room_alias":1e999,
+			"content":{},"devices":[{"app_id":"a","pushkey":"k"}]}}`,
+			push.Notification{
+				Device: push.Device{AppID: "a", Pushkey: "k"},
+				Event: &push.Event{
+					ID: push.NewText("$e"), RoomID: push.NewText("!r:example.com"), Type: push.NewText("m.room.message"), Sender: push.NewText("@a:example.com"), Content: push.Object(`{}`),
+				},
+			},
+		},
+		"content that nests deep": {
+			`{"notification":{"event_id":"$e","content":{"msgtype":"m.text","body":"hi","x":` + deep + `},"devices":[{"app_id":"a","pushkey":"k","data":{"default_payload":` + deep + `}}]}}`,
+			push.Notification{
+				Device: push.Device{AppID: "a", Pushkey: "k", Data: push.Object(`{"default_payload":` + deep + `}`)},
+				Event:  &push.Event{ID: push.NewText("$e"), Content: push.Object(`{"msgtype":"m.text","body":"hi","x":` + deep + `}`)},
 			},
 		},
 		"all null": {

@@ -8,7 +8,8 @@ import (
 
 // Limits bound what one text may cost.
 type Limits struct {
-	Depth   int // arrays and objects open at once
+	Depth   int // arrays and objects open at once, of those that are kept: each costs stack
+	Skipped int // the same including those that are skipped, which cost some 60 bytes each
 	Objects int // objects kept: each costs some 300 bytes, however few bytes it took to write
 }
 
@@ -117,6 +118,8 @@ func (p *parser) value(shape *Shape) (any, error) {
 
 func (p *parser) bare(shape *Shape) (any, error) {
 	switch c := p.peek(); {
+	case shape == nil && (c == '{' || c == '['):
+		return nil, p.skip()
 	case c == '{':
 		return p.nested(shape, p.object)
 	case c == '[':
@@ -156,7 +159,7 @@ func (p *parser) word() (any, error) {
 	}
 }
 
-// nested reads an array or object one level down.
+// nested reads an array or object that is wanted, one level down.
 func (p *parser) nested(shape *Shape, read func(*Shape) (any, error)) (any, error) {
 	if p.depth++; p.depth > p.limits.Depth {
 		return nil, p.fail(Depth)
@@ -168,13 +171,9 @@ func (p *parser) nested(shape *Shape, read func(*Shape) (any, error)) (any, erro
 }
 
 func (p *parser) array(shape *Shape) (any, error) {
-	var items *Shape
-	var out []any
-	if shape != nil {
-		items, out = shape.Items, []any{}
-	}
+	items, out := shape.Items, []any{}
 	if p.accept(']') {
-		return p.list(shape, out)
+		return out, nil
 	}
 	for {
 		p.space()
@@ -186,7 +185,7 @@ func (p *parser) array(shape *Shape) (any, error) {
 			out = append(out, v)
 		}
 		if p.accept(']') {
-			return p.list(shape, out)
+			return out, nil
 		}
 		if !p.accept(',') {
 			return nil, p.fail(Syntax)
@@ -194,26 +193,15 @@ func (p *parser) array(shape *Shape) (any, error) {
 	}
 }
 
-// list returns out as a value, or nothing when it is not wanted. (A nil []any in an any would not be nil.)
-func (p *parser) list(shape *Shape, out []any) (any, error) {
-	if shape == nil {
-		return nil, nil
-	}
-	return out, nil
-}
-
 func (p *parser) object(shape *Shape) (any, error) {
-	var out map[string]any
-	if shape != nil {
-		if p.objects++; p.objects > p.limits.Objects {
-			return nil, p.fail(Objects)
-		}
-		out = map[string]any{}
+	if p.objects++; p.objects > p.limits.Objects {
+		return nil, p.fail(Objects)
 	}
+	out := map[string]any{}
 	seen := nameSet{parser: p, base: len(p.names)}
 	defer seen.close()
 	if p.accept('}') {
-		return p.members(out)
+		return out, nil
 	}
 	for {
 		p.space()
@@ -235,7 +223,7 @@ func (p *parser) object(shape *Shape) (any, error) {
 			return nil, err
 		}
 		if p.accept('}') {
-			return p.members(out)
+			return out, nil
 		}
 		if !p.accept(',') {
 			return nil, p.fail(Syntax)
@@ -245,13 +233,15 @@ func (p *parser) object(shape *Shape) (any, error) {
 
 // member reads the value of one member into out, if it is wanted.
 func (p *parser) member(shape *Shape, out map[string]any, name string) error {
-	var want *Shape
-	if shape != nil {
-		if want = shape.Members[name]; want == nil {
-			want = shape.Rest
-		}
+	want := shape.Members[name]
+	if want == nil {
+		want = shape.Rest
 	}
 	start := p.pos
+	if want != nil && want.TextOnly && p.peek() != '"' {
+		out[name] = nil
+		want = nil
+	}
 	v, err := p.value(want)
 	if err != nil || want == nil {
 		return err
@@ -261,12 +251,4 @@ func (p *parser) member(shape *Shape, out map[string]any, name string) error {
 		p.doc.verbatim = append(p.doc.verbatim, verbatim{parent: out, name: name, text: p.text[start:p.pos]})
 	}
 	return nil
-}
-
-// members returns out as a value, or nothing when it is not wanted.
-func (p *parser) members(out map[string]any) (any, error) {
-	if out == nil {
-		return nil, nil
-	}
-	return out, nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pushgate/pushgate/internal/api/strictjson"
 )
 
-var limits = strictjson.Limits{Depth: 64, Objects: 1000}
+var limits = strictjson.Limits{Depth: 64, Skipped: 64, Objects: 1000}
 
 func TestDecode_Whole(t *testing.T) {
 	t.Parallel()
@@ -135,6 +135,7 @@ func sample() *strictjson.Shape {
 		"size":    {Measured: true, Members: map[string]*strictjson.Shape{}},
 		"free":    strictjson.Whole(),
 		"list":    {},
+		"label":   {TextOnly: true},
 	}}
 }
 
@@ -177,6 +178,48 @@ func TestDecode_WrongTypesStayVisible(t *testing.T) {
 	doc, err := strictjson.Decode(`{"devices":{"a":1},"device":[1],"free":"x"}`, sample(), limits)
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"devices": map[string]any{}, "device": []any{}, "free": "x"}, doc.Value)
+}
+
+func TestDecode_OnlyTextOfALabel(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]any{
+		`"x"`: "x", `""`: "", ` "a"`: "a", `null`: nil, `true`: nil, `1e999`: nil, `{"a":[1]}`: nil, `[["x"]]`: nil,
+	} {
+		doc, err := strictjson.Decode(`{"label":`+text+`}`, sample(), limits)
+		require.NoError(t, err)
+		require.Equal(t, map[string]any{"label": want}, doc.Value)
+	}
+	for _, text := range []string{`tru`, `{"a":1,"a":2}`, `[`, ``} {
+		_, err := strictjson.Decode(`{"label":`+text+`}`, sample(), limits)
+		require.Error(t, err, text)
+	}
+}
+
+// What is only passed on may nest deeper than what is read, up to a limit of its own, wherever it stands.
+func TestDecode_SkipsDeeperThanItKeeps(t *testing.T) {
+	t.Parallel()
+	deep := strictjson.Limits{Depth: 4, Skipped: 1000, Objects: 10}
+	for name, unit := range map[string][2]string{"arrays": {"[", "]"}, "objects": {`{"a":`, "}"}, "both": {`[0,{"x":"","a":`, "}]"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			levels := func(n int) string {
+				n /= strings.Count(unit[0], "[") + strings.Count(unit[0], "{")
+				return strings.Repeat(unit[0], n) + "1" + strings.Repeat(unit[1], n)
+			}
+			for _, text := range []string{`{"device":{"x":` + levels(998) + `,"pushkey":"k"}}`, `{"devices":[{"data":{"x":` + levels(996) + `}}]}`, `{"x":` + levels(998) + `}`} {
+				_, err := strictjson.Decode(text, sample(), deep)
+				require.NoError(t, err)
+			}
+			_, err := strictjson.Decode(`{"x":`+levels(1000)+`}`, sample(), deep)
+			var problem *strictjson.Error
+			require.ErrorAs(t, err, &problem)
+			require.Equal(t, strictjson.Depth, problem.Problem)
+		})
+	}
+	_, err := strictjson.Decode(`{"x":{"a":[{"b":1},{"b":1,"c":{"b":2},"b":3}]}}`, sample(), deep)
+	require.EqualError(t, err, "duplicate member at byte 41")
+	_, err = strictjson.Decode(`{"x":{"a":1,"b":[{"a":2}],"c":{"a":3}}}`, sample(), deep)
+	require.NoError(t, err, "one name in several objects")
 }
 
 func TestError_HoldsNothingOfTheText(t *testing.T) {

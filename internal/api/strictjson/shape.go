@@ -11,6 +11,8 @@ type Shape struct {
 	Items *Shape
 	// Verbatim keeps the source text of an object member beside its value; see Document.Bind.
 	Verbatim bool
+	// TextOnly reads an object member that is anything but a string as null.
+	TextOnly bool
 	// Measured adds the length of the value's source text to Document.Sizes.
 	Measured bool
 }
