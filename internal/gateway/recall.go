@@ -61,6 +61,10 @@ func (r *recall) resize(cfg Dedup) {
 // clock returns seconds since the memory began, on the monotonic clock: a wrong wall clock forgets nothing.
 func (r *recall) clock(now time.Time) uint32 { return uint32(now.Sub(r.base) / time.Second) } //nolint:gosec // 136 years
 
+// since returns the seconds from one time to another, below 0 when it lies ahead: a copy may have begun a moment before
+// the first was delivered, and be looked up a moment after.
+func since(from, to uint32) int64 { return int64(to) - int64(from) }
+
 func (r *recall) shard(h push.Hash) *recallShard { return &r.shards[h[0]%recallShards] }
 
 // enter looks a hash up and registers f when it is new. With seenUnderWay it returns the flight to share instead.
@@ -95,10 +99,10 @@ func (r *recall) repeated(s *recallShard, h push.Hash, now uint32) bool {
 			continue
 		}
 		delete(s.done[i], h)
-		if int64(now-at) > r.window.Load() {
+		if since(at, now) > r.window.Load() {
 			return false
 		}
-		r.remember(s, h, now)
+		r.remember(s, h, max(now, at))
 		return true
 	}
 	return false
@@ -107,7 +111,7 @@ func (r *recall) repeated(s *recallShard, h push.Hash, now uint32) bool {
 // remember puts h into the newest generation, beginning a new one when that is full or old.
 func (r *recall) remember(s *recallShard, h push.Hash, now uint32) {
 	full := len(s.done[0]) >= int(r.room.Load())
-	old := int64(now-s.since) > r.window.Load()/(recallGenerations-1)
+	old := since(s.since, now) > r.window.Load()/(recallGenerations-1)
 	if s.done[0] == nil || full || old {
 		copy(s.done[1:], s.done[:recallGenerations-1])
 		s.done[0], s.since = map[push.Hash]uint32{}, now
@@ -143,7 +147,7 @@ func (r *recall) wasDelivered(h push.Hash) bool {
 	defer s.mu.Unlock()
 	for i := range s.done {
 		if at, ok := s.done[i][h]; ok {
-			return int64(now-at) <= r.window.Load()
+			return since(at, now) <= r.window.Load()
 		}
 	}
 	return false
@@ -233,7 +237,7 @@ func (r *recall) sweep() {
 				delete(s.queued, h)
 			}
 		}
-		if int64(now-s.since) > 2*r.window.Load() {
+		if since(s.since, now) > 2*r.window.Load() {
 			s.done = [recallGenerations]map[push.Hash]uint32{}
 		}
 		s.mu.Unlock()

@@ -81,6 +81,26 @@ func TestRecall_States(t *testing.T) {
 	})
 }
 
+// A request may have begun a moment before a copy was delivered, and look a moment after; in between a second ends.
+func TestRecall_ALookFromBeforeTheDelivery(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000})
+		time.Sleep(time.Minute)
+		now := time.Now()
+		h := hashOf(1)
+		r.delivered(h, now)
+		known, _ := r.enter(h, &flight{hash: h}, now.Add(-time.Second))
+		require.Equal(t, seenDelivered, known)
+		for i := range recallGenerations {
+			other := h
+			other[15] = byte(i) // of the same shard
+			r.delivered(other, now.Add(-time.Second))
+		}
+		require.True(t, r.wasDelivered(h), "no generation ends early")
+	})
+}
+
 func TestRecall_EntryLivesForTheWholeWindowWhateverItsGeneration(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
