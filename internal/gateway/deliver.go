@@ -29,6 +29,7 @@ type request struct {
 	g       *Gateway
 	routes  *routes
 	caller  push.Caller
+	notes   []push.Notification
 	began   time.Time
 	out     []push.Delivery
 	flights []*flight // by index of out; nil once answered
@@ -43,7 +44,7 @@ type request struct {
 // attempt_timeout plus a second. The context is not used: a caller that hangs up changes nothing.
 func (g *Gateway) Deliver(_ context.Context, caller push.Caller, ns []push.Notification) ([]push.Delivery, error) {
 	r := &request{
-		g: g, routes: g.routes.Load(), caller: caller, began: time.Now(),
+		g: g, routes: g.routes.Load(), caller: caller, notes: ns, began: time.Now(),
 		out: make([]push.Delivery, len(ns)),
 	}
 	if r.flights = r.one[:]; len(ns) != 1 {
@@ -219,7 +220,7 @@ func (r *request) answer() (unsettled bool) {
 		if f == nil {
 			continue
 		}
-		switch r.out[i].State = f.state(); r.out[i].State {
+		switch r.out[i].State = f.state(r.notes[i].Device.PushkeyTS); r.out[i].State {
 		case push.StateUndeliverable:
 			r.out[i].Text = textUndeliverable
 		case push.StateUnsettled:
@@ -236,7 +237,7 @@ func (r *request) refuse(reason, text string, after time.Duration) error {
 		if f == nil {
 			continue
 		}
-		if r.out[i].State = f.state(); r.out[i].State == push.StateUnsettled {
+		if r.out[i].State = f.state(r.notes[i].Device.PushkeyTS); r.out[i].State == push.StateUnsettled {
 			r.g.account.refused.Add(1)
 			r.g.observe(f.lane.name, f.lane.kind(), stateRefused, reason)
 		}
@@ -248,7 +249,7 @@ func (r *request) refuse(reason, text string, after time.Duration) error {
 func (r *request) giveUp() {
 	for _, f := range r.flights {
 		if f != nil {
-			f.giveUp()
+			f.ground(verdict{kind: verdictOverload})
 		}
 	}
 }

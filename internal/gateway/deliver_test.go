@@ -278,6 +278,27 @@ func TestDeliver_TwinsShareOneAttemptAndItsAnswer(t *testing.T) {
 	}
 }
 
+// Two accounts on one phone see the same event, and a client may have registered anew between two copies: what an older
+// registration is told about the pushkey's death does not hold for a newer one.
+func TestDeliver_ATwinWithANewerRegistrationIsNotRejected(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		died := time.Now().Add(-time.Hour)
+		h.provider.script("k", certain.diedAt(died).after(2*time.Second), ok)
+		old, fresh := registered(event("k", "$e"), died.Add(-time.Hour)), registered(event("k", "$e"), died.Add(time.Minute))
+		var wg sync.WaitGroup
+		wg.Go(func() { require.Equal(t, push.StateRejected, h.state(old)) })
+		time.Sleep(time.Second)
+		h.refused(fresh)
+		wg.Wait()
+		require.Equal(t, 1, h.provider.count(), "they were twins")
+		require.Equal(t, push.StateDelivered, h.state(fresh))
+		time.Sleep(time.Minute)
+		require.Empty(t, h.store.ledger())
+	})
+}
+
 func TestDeliver_TwinsShareARefusal(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
@@ -449,9 +470,32 @@ func TestFlight_EndsWhileItsRowIsBeingBuilt(t *testing.T) {
 		require.Equal(t, shareMine, who)
 		f.land(verdict{kind: verdictDelivered, reason: "ok", asked: true, at: now, shown: true})
 		<-h.saveFlights([]*flight{f}, now)
-		require.Equal(t, push.StateDelivered, f.state())
+		require.Equal(t, push.StateDelivered, f.state(0))
 		require.Zero(t, h.store.count("enqueue"))
 		require.True(t, h.recall.wasDelivered(f.hash))
 		require.EqualValues(t, 1, h.Stats().Account.Delivered)
+	})
+}
+
+// A caller's time may be over in the moment when its device gets a slot: then the request goes on, and what the provider
+// says is heard.
+func TestFlight_UnderWayIsNotGrounded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		now := time.Now()
+		f := &flight{
+			g: h.Gateway, cfg: &h.cfg, lane: h.routes.Load().lane(theApp), note: event("k", "$e"), hash: push.Hash{1},
+			accepted: now, deadline: now.Add(time.Hour), done: make(chan struct{}),
+		}
+		h.recall.enter(f.hash, f, now)
+		require.True(t, f.lane.slots.try())
+		b, p, taken := f.takeOff(now)
+		require.True(t, taken)
+		f.ground(verdict{kind: verdictOverload})
+		require.False(t, f.overloaded())
+		f.send(b, p)
+		require.Equal(t, push.StateDelivered, f.state(0))
+		require.True(t, h.recall.wasDelivered(f.hash))
 	})
 }

@@ -143,9 +143,14 @@ func (f *flight) collapse() push.Hash {
 }
 
 // land ends the attempt with a verdict and carries out what follows from it. Only the first call counts.
-func (f *flight) land(v verdict) {
+func (f *flight) land(v verdict) { f.end(v, true) }
+
+// ground is land for a flight that has not taken off yet. One under way goes on: what its provider says must be heard.
+func (f *flight) ground(v verdict) { f.end(v, false) }
+
+func (f *flight) end(v verdict, flying bool) {
 	f.mu.Lock()
-	if f.landed {
+	if f.landed || f.flying && !flying {
 		f.mu.Unlock()
 		return
 	}
@@ -205,12 +210,8 @@ const (
 // claim decides who saves what is left. A flight that never got a slot is given up for the queue here; one under way
 // goes on, and its row is held for it. The channel is what is still to be waited for, if any.
 func (f *flight) claim(now time.Time) (share, <-chan struct{}) {
+	f.ground(verdict{reason: "no_slot", due: now})
 	f.mu.Lock()
-	if !f.landed && !f.flying {
-		f.mu.Unlock()
-		f.land(verdict{reason: "no_slot", due: now})
-		f.mu.Lock()
-	}
 	defer f.mu.Unlock()
 	_, final := f.verdict.final()
 	switch {
@@ -287,16 +288,6 @@ func (f *flight) unsaved() {
 	}
 }
 
-// giveUp ends a flight that still stands in line for a slot; one under way goes on.
-func (f *flight) giveUp() {
-	f.mu.Lock()
-	waiting := !f.landed && !f.flying
-	f.mu.Unlock()
-	if waiting {
-		f.land(verdict{kind: verdictOverload})
-	}
-}
-
 // overloaded reports whether the flight was refused.
 func (f *flight) overloaded() bool {
 	f.mu.Lock()
@@ -304,8 +295,10 @@ func (f *flight) overloaded() bool {
 	return f.landed && f.verdict.kind == verdictOverload
 }
 
-// state is the answer for one caller.
-func (f *flight) state() push.State {
+// state is the answer for a caller whose pushkey was registered at that time, in whole unix seconds; 0 when it does not
+// say. A twin may know of a newer registration than the attempt did: a pushkey that died before it lives for that caller,
+// who has to ask again.
+func (f *flight) state(registered int64) push.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	final, ended := f.verdict.final()
@@ -313,6 +306,9 @@ func (f *flight) state() push.State {
 	case f.landed && ended && final == finalDelivered:
 		return push.StateDelivered
 	case f.landed && ended && final == finalRejected:
+		if registered != f.note.Device.PushkeyTS && registered > 0 && f.verdict.since.Unix() <= registered {
+			return push.StateUnsettled
+		}
 		return push.StateRejected
 	case f.landed && ended:
 		return push.StateUndeliverable
