@@ -281,8 +281,10 @@ func (a *App) serve(ctx context.Context) error {
 	if a.caller != nil {
 		go a.caller.watch(ctx, certificateCheck)
 	}
-	for _, w := range a.cfg.Warnings() {
-		a.log.Warn("configuration", slog.String("warning", w))
+	if !a.opts.Dev { // which lifts what the warnings are about
+		for _, w := range a.cfg.Warnings() {
+			a.log.Warn("configuration", slog.String("warning", w))
+		}
 	}
 	a.metrics.Reloaded(true, time.Now())
 	a.health.SetReady(true)

@@ -73,9 +73,6 @@ func New(o Options) (*Authenticator, error) {
 	return a, nil
 }
 
-// Serves reports whether any source is configured for a realm; without one every token is unknown there.
-func (a *Authenticator) Serves(realm push.Realm) bool { return len(a.realms[realm]) > 0 }
-
 // Authenticate returns who the token belongs to in a realm. Its errors are *push.Error: Unauthenticated with
 // M_MISSING_TOKEN, M_UNKNOWN_TOKEN (see SoftLogout) or M_USER_LOCKED; Forbidden when the token is good and may not be
 // used here (see ErrClaim); Limited and Unavailable when nobody could tell, which says nothing about the token. Or it is

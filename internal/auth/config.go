@@ -48,6 +48,12 @@ type MatrixConfig struct {
 // DefaultConfig returns the section of a file that does not mention it: nobody is known.
 func DefaultConfig() Config { return Config{} }
 
+// Serves reports whether a source is configured that may know tokens of a realm; without one everybody is unknown there.
+func (c Config) Serves(realm push.Realm) bool {
+	return c.TokensFile != "" || realm == push.RealmMatrix && c.Matrix.HomeserverURL != "" ||
+		slices.ContainsFunc(c.JWT, func(j JWTConfig) bool { return j.Realm == realm })
+}
+
 // DefaultJWTConfig returns what one issuer starts from.
 func DefaultJWTConfig() JWTConfig {
 	return JWTConfig{Realm: push.RealmFachdienst, IDType: IDTypeKVNR, UserClaim: "sub"}

@@ -72,3 +72,20 @@ func TestConfig_ReportsEveryProblem(t *testing.T) {
 		"writes_per_user": "must be a rate like 10/s, 600/m or 1000/h", "writes_per_address": "must be a rate like 10/s, 600/m or 1000/h",
 	}, problems(auth.LimitsConfig{}.Check))
 }
+
+func TestConfig_Serves(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		config             auth.Config
+		matrix, fachdienst bool
+	}{
+		{auth.Config{}, false, false},
+		{auth.Config{TokensFile: "f"}, true, true},
+		{auth.Config{Matrix: auth.MatrixConfig{HomeserverURL: "https://h"}}, true, false},
+		{auth.Config{JWT: []auth.JWTConfig{{Realm: push.RealmFachdienst}}}, false, true},
+		{auth.Config{JWT: []auth.JWTConfig{{Realm: push.RealmFachdienst}, {Realm: push.RealmMatrix}}}, true, true},
+	} {
+		require.Equal(t, tt.matrix, tt.config.Serves(push.RealmMatrix), "%+v", tt.config)
+		require.Equal(t, tt.fachdienst, tt.config.Serves(push.RealmFachdienst), "%+v", tt.config)
+	}
+}

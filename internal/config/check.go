@@ -11,6 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/config/strict"
 	"github.com/pushgate/pushgate/internal/gateway"
 	"github.com/pushgate/pushgate/internal/mtls"
+	"github.com/pushgate/pushgate/internal/push"
 )
 
 // maxAppID is the contract's limit for app_id, in characters.
@@ -39,6 +40,7 @@ func (c *Config) check(built []Role, p *strict.Problems) {
 	if c.Has(RoleClientServer) || c.Has(RoleFachdienst) {
 		c.Auth.Check(p.Under("auth"))
 	}
+	c.checkTokens(p.Report)
 	c.Egress.Check(p.Under("egress"))
 	c.Log.check(p.Under("log"))
 }
@@ -168,6 +170,14 @@ func (c *Config) checkSenders(report func(path, problem string)) {
 			report(fmt.Sprintf("senders[%d].app_ids", i), "nobody could push to these apps, "+why)
 			return // it is the same for all
 		}
+	}
+}
+
+// checkTokens refuses a role whose every request would be answered 401. The role fachdienst without tokens still sends
+// Matrix events, so that is a warning.
+func (c *Config) checkTokens(report func(path, problem string)) {
+	if c.Has(RoleClientServer) && !c.Auth.Serves(push.RealmMatrix) {
+		report("auth", "nobody could call the role clientserver: set matrix.homeserver_url, tokens_file, or a jwt of realm matrix")
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 
 	"github.com/pushgate/pushgate/internal/config/strict"
 	"github.com/pushgate/pushgate/internal/gateway"
+	"github.com/pushgate/pushgate/internal/push"
 )
 
 // Warnings lists what is allowed and deserves a second look, one line each: secrets that every user of the machine can
-// read, and listeners that rely on something in front of them.
+// read, listeners that rely on something in front of them, and a role that has nothing to do.
 func (c *Config) Warnings() []string {
 	var all []string
 	for _, f := range strict.Files(c) {
@@ -36,6 +37,26 @@ func (c *Config) Warnings() []string {
 	}
 	if c.Listen.Admin != "" && !isLoopback(c.Listen.Admin) {
 		all = append(all, "listen.admin: whoever reaches it can read metrics and readiness, keep it inside your own network")
+	}
+	if c.Has(RoleFachdienst) {
+		all = append(all, c.idle()...)
+	}
+	return all
+}
+
+// idle names what the role fachdienst lacks to have any use for people or backends.
+func (c *Config) idle() (all []string) {
+	if !c.Auth.Serves(push.RealmFachdienst) {
+		all = append(all, "auth: no app can register, set tokens_file or a jwt of realm fachdienst")
+	}
+	if len(c.Fachdienst.Channels) == 0 {
+		all = append(all, "fachdienst.channels: there are none that a person could choose or a backend send to")
+	}
+	switch {
+	case !slices.ContainsFunc(c.Senders, func(s gateway.Sender) bool { return len(s.Channels) > 0 }):
+		all = append(all, "senders: no backend may submit events, list one with its channels")
+	case !c.Listen.checksCallers():
+		all = append(all, "senders: no backend can submit events, its certificate is checked on listen.tls.address with client_ca_file only")
 	}
 	return all
 }

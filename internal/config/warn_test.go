@@ -44,3 +44,26 @@ apps: [{app_id: com.example.app, apns: {topic: com.example.app, key_file: AuthKe
 	require.NoError(t, err)
 	require.Empty(t, quiet.Warnings())
 }
+
+func TestWarnings_AFachdienstWithNothingToDo(t *testing.T) {
+	t.Parallel()
+	warnings := func(text string) []string {
+		c, err := config.Parse([]byte("roles: [fachdienst]\n"+text), fixtures())
+		require.NoError(t, err)
+		return c.Warnings()
+	}
+	require.Equal(t, []string{
+		"auth: no app can register, set tokens_file or a jwt of realm fachdienst",
+		"fachdienst.channels: there are none that a person could choose or a backend send to",
+		"senders: no backend may submit events, list one with its channels",
+	}, warnings(""))
+	const busy = `
+auth: {jwt: [{realm: fachdienst, issuer: "https://idp.example", audience: "https://fd.example", jwks_url: "https://idp.example/jwks"}]}
+fachdienst: {channels: [{id: a}]}
+senders: [{san: backend.example.de, channels: ["*"]}]
+`
+	require.Equal(t, []string{
+		"senders: no backend can submit events, its certificate is checked on listen.tls.address with client_ca_file only",
+	}, warnings(busy))
+	require.Empty(t, warnings(busy+`listen: {tls: {address: "127.0.0.1:8443", cert_file: server.crt, key_file: server.key, client_ca_file: fd-ca.crt}}`))
+}
