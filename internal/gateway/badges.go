@@ -8,18 +8,28 @@ import (
 	"github.com/pushgate/pushgate/internal/push"
 )
 
-// badgeBatch bounds the devices of one clean-up.
-const badgeBatch = 500
+const (
+	// badgeBatch bounds the devices of one clean-up.
+	badgeBatch = 500
+	// uselessMost bounds the devices whose rows are only guessed at, while the store is away.
+	uselessMost = 100_000
+)
 
 // badges knows which devices have a badge-only update in the queue. Any later notification with counts makes it
 // superfluous: then it is deleted in the background, and until that has happened the worker drops it unsent. It speaks
 // for one process alone; where nodes share the database only useless is in use.
 type badges struct {
 	mu      sync.Mutex
-	newest  map[push.Hash]int64     // row id of the one that was stored last
+	newest  map[push.Hash]badgeRow  // the one that was stored last
 	useless map[push.Hash]time.Time // device -> what was accepted before this may be deleted
 	out     map[int64]*badgeOut     // rows that this process holds, by id
 	outOf   map[push.Hash]int       // how many of them a device has
+}
+
+// badgeRow is a row of the queue. What a former process stored counts as accepted before everything of ours.
+type badgeRow struct {
+	id       int64
+	accepted time.Time
 }
 
 // badgeOut is a row in our hands.
@@ -30,25 +40,31 @@ type badgeOut struct {
 }
 
 func newBadges() *badges {
-	return &badges{newest: map[push.Hash]int64{}, useless: map[push.Hash]time.Time{}, out: map[int64]*badgeOut{}, outOf: map[push.Hash]int{}}
+	return &badges{newest: map[push.Hash]badgeRow{}, useless: map[push.Hash]time.Time{}, out: map[int64]*badgeOut{}, outOf: map[push.Hash]int{}}
 }
 
-// loaded notes a row found in the store.
-func (b *badges) loaded(device push.Hash, id int64) {
+// loaded notes a row found in the store at start.
+func (b *badges) loaded(row push.Queued) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.newest[device] = max(b.newest[device], id)
+	b.note(row.Device, badgeRow{id: row.ID})
+}
+
+func (b *badges) note(device push.Hash, row badgeRow) {
+	if b.newest[device].id < row.id {
+		b.newest[device] = row
+	}
 }
 
 // stored notes a new row; held when this process holds it. It reports whether that ended an older row unseen: one that
 // did not make place for the new one was held, and was given back before we got to know of the new one.
-func (b *badges) stored(device push.Hash, e push.Enqueued) (ended bool) {
+func (b *badges) stored(row push.Queued, e push.Enqueued) (ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	older := b.newest[device]
-	b.newest[device] = max(older, e.ID)
+	older := b.newest[row.Device].id
+	b.note(row.Device, badgeRow{e.ID, row.Accepted})
 	if e.Lease != 0 {
-		b.hold(device, e.ID)
+		b.hold(row.Device, e.ID)
 	}
 	if older == 0 || older > e.ID || e.State == push.EnqueueReplaced {
 		return false
@@ -97,7 +113,7 @@ func (b *badges) worthWaiting(row push.Queued) bool {
 // stale reports whether newer counts are on their way or were shown. A row that nobody told us about yet is not.
 func (b *badges) stale(row push.Queued) bool {
 	before, outdated := b.useless[row.Device]
-	return outdated && row.Accepted.Before(before) || b.newest[row.Device] > row.ID
+	return outdated && row.Accepted.Before(before) || b.newest[row.Device].id > row.ID
 }
 
 // waitsAgain notes that a row is back in the queue. It reports true when the store ended it instead.
@@ -112,7 +128,7 @@ func (b *badges) ended(device push.Hash, id int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.letGo(id)
-	if b.newest[device] == id {
+	if b.newest[device].id == id {
 		delete(b.newest, device)
 	}
 }
@@ -122,62 +138,73 @@ func (b *badges) ended(device push.Hash, id int64) {
 func (b *badges) outdated(device push.Hash, accepted time.Time, anyway bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.newest[device]; ok || anyway {
-		delete(b.newest, device)
-		b.useless[device] = accepted
-	}
+	row, ok := b.newest[device]
+	b.drop(device, accepted, ok && row.accepted.Before(accepted), anyway)
 }
 
 // outdatedBefore is outdated for counts that come out of the queue themselves: only rows older than theirs are stale.
-func (b *badges) outdatedBefore(device push.Hash, id int64, accepted time.Time) {
+func (b *badges) outdatedBefore(device push.Hash, id int64, accepted time.Time, anyway bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if waiting, ok := b.newest[device]; ok && waiting < id {
+	row, ok := b.newest[device]
+	b.drop(device, accepted, ok && row.id < id, anyway)
+}
+
+// drop marks what was accepted before a time as useless.
+func (b *badges) drop(device push.Hash, accepted time.Time, known, anyway bool) {
+	if known {
 		delete(b.newest, device)
+	} else if !anyway || len(b.useless) >= uselessMost {
+		return
+	}
+	b.mark(device, accepted)
+}
+
+// mark keeps the later of two times: counts may reach the phone in another order than they were accepted in.
+func (b *badges) mark(device push.Hash, accepted time.Time) {
+	if b.useless[device].Before(accepted) {
 		b.useless[device] = accepted
 	}
 }
 
-// take returns devices to clean up, and a time that is safe for all of them.
-func (b *badges) take(limit int) (devices []push.Hash, before time.Time) {
+// take returns devices to clean up, each with its time.
+func (b *badges) take(limit int) map[push.Hash]time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	taken := map[push.Hash]time.Time{}
 	for device, accepted := range b.useless {
-		if len(devices) == limit {
+		if len(taken) == limit {
 			break
 		}
 		if b.outOf[device] > 0 {
 			continue // a row in our hands cannot be deleted yet
 		}
-		devices = append(devices, device)
-		before = earliest(before, accepted)
+		taken[device] = accepted
 		delete(b.useless, device)
 	}
-	return devices, before
+	return taken
 }
 
-func (b *badges) giveBack(devices []push.Hash, before time.Time) {
+func (b *badges) giveBack(devices map[push.Hash]time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, d := range devices {
-		if _, ok := b.useless[d]; !ok {
-			b.useless[d] = before
-		}
+	for device, accepted := range devices {
+		b.mark(device, accepted)
 	}
 }
 
 // dropBadges deletes the badge updates that later counts made superfluous.
 func (g *Gateway) dropBadges() {
 	for {
-		devices, before := g.badges.take(badgeBatch)
+		devices := g.badges.take(badgeBatch)
 		if len(devices) == 0 {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-		gone, err := g.queue.DropBadges(ctx, devices, before)
+		gone, err := g.queue.DropBadges(ctx, devices)
 		cancel()
 		if g.storeFailed(opBadges, err) {
-			g.badges.giveBack(devices, before)
+			g.badges.giveBack(devices)
 			return
 		}
 		g.bookGone(gone, reasonSuperseded)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -145,25 +146,67 @@ func TestBadges_OlderRowEndedByTheStore(t *testing.T) {
 	t.Parallel()
 	device := push.Hash{1}
 	older := push.Queued{ID: 1, Device: device, BadgeOnly: true}
+	row := push.Queued{Device: device, BadgeOnly: true}
 
 	b := newBadges()
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 2}))
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 2}))
 	require.False(t, b.worthWaiting(older))
 	require.True(t, b.waitsAgain(1), "known before the settlement was")
 
 	b = newBadges()
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
 	require.False(t, b.waitsAgain(1))
-	require.True(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 2}), "known after it")
+	require.True(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 2}), "known after it")
 
 	b = newBadges()
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 1}))
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueReplaced, ID: 2}), "replaced: booked as such")
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1}))
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueReplaced, ID: 2}), "replaced: booked as such")
 	b.ended(device, 2)
-	require.False(t, b.stored(device, push.Enqueued{State: push.EnqueueStored, ID: 3}))
+	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 3}))
 	require.Empty(t, b.out)
 	require.Empty(t, b.outOf)
+}
+
+// A clean-up deals with many devices at once, and each has its own time.
+func TestBadge_DroppedTogetherWithAnotherDevices(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		for i := range 20 {
+			key := push.Pushkey(fmt.Sprintf("k%d", i))
+			h.provider.script(key, throttled, ok)
+			require.Equal(t, push.StateQueued, h.state(h.badge(key, 1)))
+			time.Sleep(10 * time.Millisecond)
+			require.Equal(t, push.StateDelivered, h.state(withUnread(event(key, "$e"), 9)))
+		}
+		time.Sleep(5 * time.Minute)
+		for i := range 20 {
+			require.Equal(t, []int64{9}, h.provider.unread(push.Pushkey(fmt.Sprintf("k%d", i))))
+		}
+		require.EqualValues(t, 20, h.Stats().Account.Superseded)
+	})
+}
+
+// Counts that reach the phone in another order than they were accepted in hide none that are newer than both.
+func TestBadges_AnOlderTimeDoesNotCoverANewerOne(t *testing.T) {
+	t.Parallel()
+	device, now := push.Hash{1}, time.Now()
+	badge := func(id int64, after time.Duration) push.Queued {
+		return push.Queued{ID: id, Device: device, BadgeOnly: true, Accepted: now.Add(after)}
+	}
+	b := newBadges()
+	b.outdated(device, now.Add(10*time.Second), true)
+	b.outdated(device, now.Add(5*time.Second), true)
+	require.False(t, b.worthWaiting(badge(1, 7*time.Second)))
+	require.Equal(t, map[push.Hash]time.Time{device: now.Add(10 * time.Second)}, b.take(10))
+
+	newer := badge(2, 20*time.Second)
+	b.stored(newer, push.Enqueued{State: push.EnqueueStored, ID: 2})
+	b.outdated(device, now.Add(15*time.Second), false)
+	require.Empty(t, b.take(10), "older than the row")
+	b.outdated(device, now.Add(25*time.Second), false)
+	require.False(t, b.worthWaiting(newer), "the row is still known")
 }
 
 func TestBadge_SharedDatabase(t *testing.T) {
@@ -179,6 +222,21 @@ func TestBadge_SharedDatabase(t *testing.T) {
 		require.Equal(t, push.StateDelivered, b.state(withUnread(event("k", "$e"), 4)))
 		time.Sleep(5 * time.Minute)
 		require.Equal(t, []int64{4}, phones.unread("k"))
+		require.Empty(t, store.all())
+	})
+}
+
+func TestBadge_SharedDatabaseCountsOutOfTheQueue(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := newFakeStore()
+		h := newHarness(t, withStore(store.shared()))
+		h.provider.script("k", throttled.delayed(time.Hour), throttled, ok)
+		require.Equal(t, push.StateQueued, h.state(h.badge("k", 1)))
+		time.Sleep(time.Second)
+		require.Equal(t, push.StateQueued, h.state(withUnread(event("k", "$e"), 4)))
+		time.Sleep(2 * time.Hour)
+		require.Equal(t, []int64{4}, h.provider.unread("k"))
 		require.Empty(t, store.all())
 	})
 }

@@ -70,7 +70,7 @@ func (g *Gateway) shown(l *lane, row push.Queued, v verdict) {
 	}
 	g.alive(l.name, row.Device)
 	if row.HasCounts {
-		g.badges.outdatedBefore(row.Device, row.ID, row.Accepted)
+		g.badges.outdatedBefore(row.Device, row.ID, row.Accepted, g.lookForBadges())
 	}
 }
 

@@ -283,13 +283,13 @@ func (s *fakeStore) drop(limit int, fits func(*fakeRow) bool) map[push.AppID]int
 	return gone
 }
 
-func (s *fakeStore) DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error) {
+func (s *fakeStore) DropBadges(ctx context.Context, before map[push.Hash]time.Time) (map[push.AppID]int, error) {
 	if err := s.begin(ctx, "dropbadges", false); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	return s.drop(len(s.rows), func(r *fakeRow) bool {
-		return r.BadgeOnly && r.Accepted.Before(before) && slices.Contains(devices, r.Device)
+		return r.BadgeOnly && r.Accepted.Before(before[r.Device])
 	}), nil
 }
 

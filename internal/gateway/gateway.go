@@ -149,7 +149,7 @@ func (g *Gateway) readQueue(ctx context.Context) error {
 	err := g.queue.Waiting(ctx, func(row push.Queued) {
 		g.recall.queuedUntil(row.Dedup, row.Deadline.Sub(now))
 		if row.BadgeOnly {
-			g.badges.loaded(row.Device, row.ID)
+			g.badges.loaded(row)
 		}
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ type Queue interface {
 	Renew(ctx context.Context, held []push.Held, lease time.Duration) ([]bool, error)
 	Settle(ctx context.Context, done []push.Settlement) ([]bool, error)
 	Release(ctx context.Context, held []push.Held) error
-	DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error)
+	DropBadges(ctx context.Context, before map[push.Hash]time.Time) (map[push.AppID]int, error)
 	Expire(ctx context.Context, limit int) (map[push.AppID]int, error)
 	Backlog(ctx context.Context) ([]push.Backlog, error)
 	Waiting(ctx context.Context, each func(row push.Queued)) error

@@ -40,9 +40,9 @@ type Queue interface {
 	Settle(ctx context.Context, done []push.Settlement) ([]bool, error)
 	// Release gives rows back unchanged, due at once or at their old time (leaving, reload).
 	Release(ctx context.Context, held []push.Held) error
-	// DropBadges deletes the waiting (not leased) badge-only rows of these devices that were accepted before a time;
-	// returns how many per app.
-	DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error)
+	// DropBadges deletes, device by device, the waiting (not leased) badge-only rows that were accepted before a time of the
+	// device's own; returns how many per app.
+	DropBadges(ctx context.Context, before map[push.Hash]time.Time) (map[push.AppID]int, error)
 	// Expire deletes up to limit unleased rows past their deadline; returns how many per app.
 	Expire(ctx context.Context, limit int) (map[push.AppID]int, error)
 	// Backlog returns every app that has rows, in order of AppID. It costs the same with a million rows as with ten.

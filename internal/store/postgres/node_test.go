@@ -266,7 +266,7 @@ func TestStore_WithoutPreparedStatements(t *testing.T) {
 			require.Equal(t, []bool{true}, ok)
 			require.NoError(t, s.Release(ctx, []push.Held{{ID: out[1].ID, Lease: out[1].Lease}}))
 			require.NoError(t, s.WakeOn(ctx, app))
-			dropped, err := s.DropBadges(ctx, []push.Hash{{3}}, b.clock.Now().Add(time.Hour))
+			dropped, err := s.DropBadges(ctx, map[push.Hash]time.Time{{3}: b.clock.Now().Add(time.Hour)})
 			require.NoError(t, err)
 			require.Equal(t, map[push.AppID]int{app: 1}, dropped)
 			changes, err := s.Changes(ctx, 0, 10)

@@ -25,8 +25,8 @@ const (
 		counted AS (INSERT INTO queue_count (app, delta) SELECT app, -count(*) FROM gone GROUP BY app)
 		SELECT app, count(*) FROM gone GROUP BY app`
 
-	deleteBadges = `WITH gone AS (DELETE FROM queue q USING unnest($1::bytea[]) AS i (device)
-		WHERE q.device = i.device AND q.badge_only AND q.accepted < $2
+	deleteBadges = `WITH gone AS (DELETE FROM queue q USING unnest($1::bytea[], $2::bigint[]) AS i (device, before)
+		WHERE q.device = i.device AND q.badge_only AND q.accepted < i.before
 			AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id) RETURNING q.id, q.app)` + afterDelete
 
 	findExpired = `SELECT q.id, q.device FROM queue q WHERE q.deadline <= store_clock()
@@ -119,15 +119,21 @@ func (s *Store) removeRows(ctx context.Context, c chosen, sql string) (map[push.
 }
 
 // DropBadges implements store.Queue.
-func (s *Store) DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error) {
-	if len(devices) == 0 {
+func (s *Store) DropBadges(ctx context.Context, before map[push.Hash]time.Time) (map[push.AppID]int, error) {
+	if len(before) == 0 {
 		return map[push.AppID]int{}, nil
 	}
-	columns := make([][]byte, len(devices))
-	for i := range devices {
-		columns[i] = devices[i][:]
+	devices := make([][]byte, 0, len(before))
+	for device := range before {
+		devices = append(devices, device[:])
 	}
-	counts, err := s.remove(ctx, columns, deleteBadges, func(locked [][]byte) []any { return []any{locked, stamp(before)} })
+	counts, err := s.remove(ctx, devices, deleteBadges, func(locked [][]byte) []any {
+		times := make([]int64, len(locked))
+		for i, device := range locked {
+			times[i] = stamp(before[hash(device)])
+		}
+		return []any{locked, times}
+	})
 	return counts, wrap("drop badges", err)
 }
 

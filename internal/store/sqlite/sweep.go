@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
+	"maps"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/push"
@@ -91,15 +91,15 @@ func (s *Store) reserveRow(rows *sql.Rows) (removed, bool, error) {
 }
 
 // DropBadges implements store.Queue.
-func (s *Store) DropBadges(ctx context.Context, devices []push.Hash, before time.Time) (map[push.AppID]int, error) {
-	if len(devices) == 0 {
+func (s *Store) DropBadges(ctx context.Context, before map[push.Hash]time.Time) (map[push.AppID]int, error) {
+	if len(before) == 0 {
 		return map[push.AppID]int{}, nil
 	}
-	devices = slices.Clone(devices)
+	before = maps.Clone(before)
 	counts, err := s.remove(ctx, func(t *tx) ([]removed, error) {
 		var found []removed
-		for _, device := range devices {
-			more, err := s.takeBadges(t, badgesAccepted, device, stamp(before))
+		for device, accepted := range before {
+			more, err := s.takeBadges(t, badgesAccepted, device, stamp(accepted))
 			found = append(found, more...)
 			if err != nil {
 				return found, err

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/pushgate/pushgate/internal/push"
 )
 
 func backlogCases() []testCase {
@@ -82,7 +80,7 @@ func backlogWaysOut(t *testing.T, h *Harness) {
 	require.Equal(t, 6, rowsNow())
 	end(t, h.Store, claim(t, h.Store, 1)...)
 	require.Equal(t, 5, rowsNow())
-	_, err := h.Store.DropBadges(ctxOf(t), []push.Hash{hashOf(3)}, h.Now().Add(time.Minute))
+	_, err := h.Store.DropBadges(ctxOf(t), before(h.Now().Add(time.Minute), 3))
 	require.NoError(t, err)
 	require.Equal(t, 4, rowsNow())
 	h.Advance(t, 2*time.Minute)

@@ -106,11 +106,24 @@ func badgeDrop(t *testing.T, h *Harness) {
 	sent := h.Now().Add(time.Minute)
 	newer := h.badge(2, 1)
 	newer.Accepted = sent.Add(time.Second)
-	enqueue(t, h.Store, newer, h.badge(3, 1), h.row(3), h.badge(4, 1), other)
+	old := h.badge(6, 1)
+	old.Accepted = newer.Accepted
+	enqueue(t, h.Store, newer, h.badge(3, 1), h.row(3), h.badge(4, 1), other, old)
 
-	dropped, err := h.Store.DropBadges(ctxOf(t), []push.Hash{hashOf(1), hashOf(2), hashOf(3), hashOf(5), hashOf(77)}, sent)
+	times := before(sent, 1, 2, 3, 5, 77)
+	times[hashOf(6)] = sent.Add(time.Minute) // every device has a time of its own
+	dropped, err := h.Store.DropBadges(ctxOf(t), times)
 	require.NoError(t, err)
-	require.Equal(t, map[push.AppID]int{appA: 1, appB: 1}, dropped)
+	require.Equal(t, map[push.AppID]int{appA: 2, appB: 1}, dropped)
 	require.ElementsMatch(t, []int{2, 3, 4}, devicesOf(claim(t, h.Store, 10)))
 	require.Equal(t, 4, backlog(t, h.Store).Rows)
+}
+
+// before gives devices one time.
+func before(at time.Time, devices ...int) map[push.Hash]time.Time {
+	out := map[push.Hash]time.Time{}
+	for _, n := range devices {
+		out[hashOf(n)] = at
+	}
+	return out
 }

@@ -137,7 +137,7 @@ func enqueueNothing(t *testing.T, h *Harness) {
 	require.Empty(t, settle(t, h.Store))
 	require.NoError(t, h.Store.Release(ctxOf(t), nil))
 	require.NoError(t, h.Store.Record(ctxOf(t), nil))
-	dropped, err := h.Store.DropBadges(ctxOf(t), nil, h.Now())
+	dropped, err := h.Store.DropBadges(ctxOf(t), nil)
 	require.NoError(t, err)
 	require.Empty(t, dropped)
 	renewed, err := h.Store.Renew(ctxOf(t), nil, lease)

@@ -296,7 +296,7 @@ func raceEverything(t *testing.T, h *Harness) {
 			return s.Release(ctx, back)
 		},
 		func(s store.Store, i int) error {
-			_, err := s.DropBadges(ctx, []push.Hash{hashOf(i % 9), hashOf((i + 3) % 9), hashOf((i + 6) % 9)}, h.Now().Add(time.Hour))
+			_, err := s.DropBadges(ctx, before(h.Now().Add(time.Hour), i%9, (i+3)%9, (i+6)%9))
 			return err
 		},
 		func(s store.Store, _ int) error { _, err := s.Expire(ctx, 10); return err },
