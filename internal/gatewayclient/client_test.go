@@ -132,6 +132,31 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
+// What cannot be read of one result costs the others nothing: they would ring again.
+func TestOddResults(t *testing.T) {
+	t.Parallel()
+	good := dispatch.Result{ID: "1", Status: dispatch.ResultSuccess}
+	for odd, want := range map[string][]dispatch.Result{
+		`null`: nil, `7`: nil, `[]`: nil, `{}`: nil, `{"status":"success"}`: nil, `{"id":2,"status":"success"}`: nil, `{"id":"","status":"success"}`: nil,
+		`{"id":"2"}`:                                       {{ID: "2"}},
+		`{"id":"2","status":1,"rejected":["k"]}`:           {{ID: "2", Rejected: []push.Pushkey{"k"}}},
+		`{"id":"2","status":"success","rejected":""}`:      {{ID: "2", Status: dispatch.ResultSuccess}},
+		`{"id":"2","status":"success","rejected":{}}`:      {{ID: "2", Status: dispatch.ResultSuccess}},
+		`{"id":"2","status":"success","rejected":["k",1]}`: {{ID: "2", Status: dispatch.ResultSuccess}},
+		`{"id":"2","status":"failed","Rejected":["k"]}`:    {{ID: "2"}},
+		`{"id":"2","Status":"success"}`:                    {{ID: "2"}},
+	} {
+		url, _, c := newGateway(t, 200, nil, `{"results":[`+odd+`,{"id":"1","status":"success"}]}`)
+		results, err := c.Sealed(t.Context(), url+"/push/v1/", []dispatch.Item{sealedItem("1"), sealedItem("2")})
+		require.NoError(t, err, odd)
+		require.Equal(t, append(want, good), results, odd)
+	}
+	url, _, c := newGateway(t, 200, nil, `{"Rejected":["k"]}`)
+	rejected, err := c.Matrix(t.Context(), url+"/_matrix/push/v1/notify", push.Notification{Device: device()})
+	require.NoError(t, err)
+	require.Empty(t, rejected, "member names are what they are")
+}
+
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)

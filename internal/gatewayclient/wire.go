@@ -1,11 +1,9 @@
 package gatewayclient
 
 import (
-	"bytes"
 	"encoding/json"
 
 	wire "github.com/pushgate/pushgate/gen/client/pushgateway"
-	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/push"
 )
 
@@ -85,61 +83,3 @@ func given(t push.Text) *string {
 }
 
 func raw(o push.Object) json.RawMessage { return json.RawMessage(o) }
-
-// readResults reads the answer to a batch. Results without an id are left out: nobody knows whom they are about. Members
-// that nothing is done with may be anything.
-func readResults(answer []byte) ([]dispatch.Result, bool) {
-	var body struct {
-		Results []struct {
-			ID       string   `json:"id"`
-			Status   string   `json:"status"`
-			Rejected []string `json:"rejected"`
-		} `json:"results"`
-	}
-	if !isObject(answer) || json.Unmarshal(answer, &body) != nil || body.Results == nil {
-		return nil, false
-	}
-	out := make([]dispatch.Result, 0, len(body.Results))
-	for _, r := range body.Results {
-		if r.ID == "" {
-			continue
-		}
-		out = append(out, dispatch.Result{ID: r.ID, Status: status(r.Status), Rejected: pushkeys(r.Rejected)})
-	}
-	return out, true
-}
-
-// status reads the word; an unknown one means that the item is worth sending again.
-func status(word string) dispatch.ResultStatus {
-	switch wire.BatchResultStatus(word) {
-	case wire.BatchResultStatusSuccess:
-		return dispatch.ResultSuccess
-	case wire.BatchResultStatusPartial:
-		return dispatch.ResultPartial
-	case wire.BatchResultStatusFailed:
-		return dispatch.ResultFailed
-	default:
-		return dispatch.ResultFailed
-	}
-}
-
-// readRejected reads a Matrix gateway's answer. Gateways also say {} and {"rejected":null} (facts/matrix-pushers.md 2.1).
-func readRejected(answer []byte) ([]push.Pushkey, bool) {
-	var body struct {
-		Rejected []string `json:"rejected"`
-	}
-	if !isObject(answer) || json.Unmarshal(answer, &body) != nil {
-		return nil, false
-	}
-	return pushkeys(body.Rejected), true
-}
-
-func pushkeys(list []string) []push.Pushkey {
-	var out []push.Pushkey
-	for _, k := range list {
-		out = append(out, push.Pushkey(k))
-	}
-	return out
-}
-
-func isObject(answer []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(answer), []byte("{")) }
