@@ -41,12 +41,21 @@ func TestOutage_Refuse(t *testing.T) {
 		require.NoError(t, r.SetConditions(APNs, Conditions{Outage: OutageRefuse}), "twice is no more")
 		require.ErrorIs(t, r.tryDial(url), syscall.ECONNREFUSED)
 		l.sendFails(t, bearer)
+		_, err := (&net.Dialer{LocalAddr: addressOf(t, url)}).Dial("tcp", strings.TrimPrefix(r.FCMURL(), "https://"))
+		require.ErrorIs(t, err, syscall.EADDRINUSE, "nobody borrows the port meanwhile")
 		require.NoError(t, r.tryDial(r.FCMURL()), "the other services are there")
 		require.NoError(t, r.SetConditions(APNs, Conditions{}))
 		require.Equal(t, url, r.APNsURL())
 		l = r.dial(url)
 		require.Equal(t, 200, l.send(bearer).status)
 	}
+}
+
+func addressOf(t *testing.T, url string) net.Addr {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", strings.TrimPrefix(url, "https://"))
+	require.NoError(t, err)
+	return addr
 }
 
 func TestOutage_Reset(t *testing.T) {

@@ -52,6 +52,7 @@ type service struct {
 	change  sync.Mutex // one change of conditions at a time
 	mu      sync.Mutex
 	ln      net.Listener // nil while connections are refused
+	held    *hold        // the address, while ln is nil
 	conns   map[*conn]struct{}
 	answers map[string]int64 // "410 Unregistered", "hang"; all but ok
 	closed  bool
@@ -87,8 +88,36 @@ func (s *service) address() string {
 	return s.addr
 }
 
-// relisten waits for the old address: a connection somebody made meanwhile may have borrowed the port for a moment.
+// refuse gives up the listener and keeps its address.
+func (s *service) refuse() {
+	s.mu.Lock()
+	ln := s.ln
+	s.ln = nil
+	s.mu.Unlock()
+	if ln == nil {
+		return
+	}
+	_ = ln.Close()
+	held, err := holdAddress(s.address())
+	for deadline := time.Now().Add(relistenTimeout); err != nil && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // accept still has the listener in its hands
+		held, err = holdAddress(s.address())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		held.release()
+		return
+	}
+	s.held = held // nil after an error: the address is most likely still free when it is wanted
+}
+
+// relisten takes the old address back: a connection somebody made meanwhile may have borrowed the port for a moment.
 func (s *service) relisten() error {
+	s.mu.Lock()
+	s.held.release()
+	s.held = nil
+	s.mu.Unlock()
 	deadline := time.Now().Add(relistenTimeout)
 	for {
 		err := s.listen(s.address())
@@ -185,13 +214,7 @@ func (s *service) setConditions(c Conditions) error {
 	defer s.change.Unlock()
 	old := s.conditions.Swap(&c)
 	if c.Outage == OutageRefuse {
-		s.mu.Lock()
-		ln := s.ln
-		s.ln = nil
-		s.mu.Unlock()
-		if ln != nil {
-			_ = ln.Close()
-		}
+		s.refuse()
 	}
 	if c.Outage == OutageRefuse || c.Outage == OutageReset {
 		s.each((*conn).abort)
@@ -233,6 +256,8 @@ func (s *service) close() {
 	s.closed = true
 	ln := s.ln
 	s.ln = nil
+	s.held.release()
+	s.held = nil
 	s.mu.Unlock()
 	if ln != nil {
 		_ = ln.Close()
