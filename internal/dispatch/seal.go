@@ -146,10 +146,19 @@ func (d *Dispatcher) fill(p *parcel) {
 			KeyIdentifier: reg.Encryption.KeyID, Identifier: p.letter.reference,
 		}
 	default:
-		// The notification's id is what gateways tell repeats by.
-		n.Event = &push.Event{ID: push.NewText(p.letter.id), Type: push.NewText(p.letter.channel), Content: push.Object(p.letter.message)}
+		n.Event = plainEvent(p.letter, w)
 	}
 	p.item = Item{ID: newID(), Notification: n}
+}
+
+// plainEvent makes what a device without a key gets. The notification's id is what gateways tell repeats by. What a
+// Matrix room is, the channel is here: the reference gateway throws away what has no room_id (facts/gematik.md 6).
+func plainEvent(l letter, w wishes) *push.Event {
+	e := &push.Event{ID: push.NewText(l.id), RoomID: push.NewText(l.channel)}
+	if !w.idOnly {
+		e.Type, e.Content = push.NewText(l.channel), push.Object(l.message)
+	}
+	return e
 }
 
 // fillMatrix makes the notification in the format that the pusher asked for (Push Gateway API, event_id_only).

@@ -211,8 +211,21 @@ func TestPlain_WithoutKey(t *testing.T) {
 				require.Equal(t, push.Pushkey("plain"), s.n.Device.Pushkey)
 				require.Equal(t, `{"Message":"`+long+`","ChannelId":"erp.task.activate"}`, string(s.n.Event.Content), "whole where it is not sealed")
 				require.Equal(t, receipt.ID, s.n.Event.ID.Reveal())
+				require.Equal(t, channel, s.n.Event.RoomID.Reveal(), "the reference gateway drops what has none")
+				require.Equal(t, channel, s.n.Event.Type.Reveal())
 				require.Nil(t, s.n.Device.Data)
 			}
+		})
+	})
+	t.Run("ids only", func(t *testing.T) {
+		inBubble(t, optional, func(t *testing.T, r *rig) {
+			r.set(alice(), "plain", urlA, `{"url":"`+urlA+`","format":"event_id_only"}`, nil)
+			r.choose(alice(), "plain", channel, pusher.ChannelEnabled)
+			receipt := r.submit(alice(), "nobody's business")
+			settleDown()
+			got := r.gateway.taken()
+			require.Len(t, got, 1)
+			require.Equal(t, &push.Event{ID: push.NewText(receipt.ID), RoomID: push.NewText(channel)}, got[0].n.Event)
 		})
 	})
 	t.Run("required", func(t *testing.T) {
