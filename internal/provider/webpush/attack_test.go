@@ -182,7 +182,7 @@ func TestAttacks_RedirectLeadsNowhere(t *testing.T) {
 			w.WriteHeader(status)
 		})
 		c := careless(t, outside, loopback())
-		c.http = trusting{outside}
+		c.vapid.next = trusting{outside}
 		_, err := aim(t, c, "https://127.0.0.1:"+outside.port+"/x")
 		fault, ok := errors.AsType[*push.Fault](err)
 		require.True(t, ok)
@@ -233,7 +233,7 @@ func TestAttacks_AnAnswerWithoutEndIsNotRead(t *testing.T) {
 		}
 	})
 	c := careless(t, l, loopback())
-	c.http = trusting{l}
+	c.vapid.next = trusting{l}
 	out, err := aim(t, c, "https://127.0.0.1:"+l.port+"/x")
 	require.NoError(t, err)
 	require.Equal(t, push.Delivered, out.Verdict)
@@ -259,7 +259,7 @@ func FuzzSubscription_IsNeverAnErrorOfOurs(f *testing.F) {
 			return nil, errors.New("no names here")
 		}}})
 		require.NoError(t, err)
-		c := &Client{http: deaf{guard}, now: time.Now, counts: true, contact: "ops@example.com", topicKey: []byte("k"), allowed: []string{"*"}}
+		c := &Client{vapid: newVAPID(deaf{guard}, time.Now), now: time.Now, counts: true, contact: "ops@example.com", topicKey: []byte("k"), allowed: []string{"*"}}
 		out, err := c.Send(t.Context(), push.Notification{Device: push.Device{Pushkey: push.Pushkey(key), Data: push.Object(data)}, Event: event(`{}`)}, push.Hash{})
 		require.NotEqual(t, push.Rejected, out.Verdict)
 		require.NotEqual(t, push.Delivered, out.Verdict)

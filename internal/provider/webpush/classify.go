@@ -1,6 +1,7 @@
 package webpush
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,8 +30,12 @@ const (
 	reasonClosed      = "closed"
 )
 
-// throttleDelay is used when a 429 names no time.
-const throttleDelay = time.Minute
+const (
+	// throttleDelay is used when a 429 names no time.
+	throttleDelay = time.Minute
+	// maxDelay bounds an absurd Retry-After. No notification lives longer (design.md 2).
+	maxDelay = 24 * time.Hour
+)
 
 // classify maps an answer to its verdict. credentials says that a 401 can be about them: a stranger's host, or a stranger's
 // subscription, must not be able to pause an app.
@@ -66,14 +71,18 @@ func classify(status int, retryAfter string, credentials bool, now time.Time) (p
 	}
 }
 
-// delayOf reads Retry-After as seconds or as a date; the gateway caps it by the deadline.
+// delayOf reads Retry-After as seconds or as a date, at most maxDelay; otherwise is for none, nonsense, or a time gone by.
 func delayOf(value string, now time.Time, otherwise time.Duration) time.Duration {
 	value = strings.TrimSpace(value)
-	if s, err := strconv.ParseInt(value, 10, 32); err == nil && s >= 0 {
-		return time.Duration(s) * time.Second
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && seconds > uint64(maxDelay/time.Second):
+		return maxDelay
+	case err == nil:
+		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return at.Sub(now)
+		return min(at.Sub(now), maxDelay)
 	}
 	return otherwise
 }

@@ -191,7 +191,7 @@ func FuzzSend_NeverPanicsNorRejects(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, key string) {
 		cfg := DefaultConfig()
 		h := &recorder{status: 201}
-		c := &Client{http: h, now: time.Now, counts: true, ttl: int(cfg.TTL.Seconds()), contact: "ops@example.com", topicKey: []byte("k")}
+		c := &Client{vapid: newVAPID(h, time.Now), now: time.Now, counts: true, ttl: int(cfg.TTL.Seconds()), contact: "ops@example.com", topicKey: []byte("k")}
 		out, _ := c.Send(context.Background(), push.Notification{Device: push.Device{Pushkey: push.Pushkey(key), Data: push.Object(data)}, Event: &push.Event{}}, push.Hash{})
 		require.NotEqual(t, push.Rejected, out.Verdict)
 	})
@@ -225,7 +225,7 @@ func TestSend_RefusedAddressesAreNotRetried(t *testing.T) {
 	t.Parallel()
 	p256dh, auth := browser(t)
 	c := client(t, &recorder{})
-	c.http = refuser{}
+	c.vapid.next = refuser{}
 	_, err := c.Send(context.Background(), push.Notification{
 		Device: device(t, p256dh, map[string]any{"endpoint": "https://fcm.googleapis.com/x", "auth": auth}), Event: event(`{}`),
 	}, push.Hash{})

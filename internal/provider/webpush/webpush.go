@@ -37,7 +37,7 @@ type Options struct {
 
 // Client delivers to one web app.
 type Client struct {
-	http     sdk.HTTPClient
+	vapid    *vapid // makes the requests
 	counts   bool
 	now      func() time.Time
 	ttl      int
@@ -70,7 +70,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	}
 	topicKey := sha256.Sum256([]byte("pushgate web push topic " + private))
 	return &Client{
-		http: o.HTTP, counts: o.SendBadgeCounts, now: o.Now, ttl: int(cfg.TTL / time.Second), allowed: cfg.AllowedHosts, known: knownHosts,
+		vapid: newVAPID(o.HTTP, o.Now), counts: o.SendBadgeCounts, now: o.Now, ttl: int(cfg.TTL / time.Second), allowed: cfg.AllowedHosts, known: knownHosts,
 		contact: strings.TrimPrefix(cfg.Contact, "mailto:"), private: private, public: public, topicKey: topicKey[:],
 	}, nil
 }
@@ -119,7 +119,7 @@ func (c *Client) Send(ctx context.Context, n push.Notification, _ push.Hash) (pu
 
 func (c *Client) post(ctx context.Context, n push.Notification, sub subscription, body []byte) (push.Outcome, error) {
 	o := sdk.Options{
-		HTTPClient: c.http, Subscriber: c.contact, TTL: c.ttl, VAPIDPublicKey: c.public, VAPIDPrivateKey: c.private,
+		HTTPClient: c.vapid, Subscriber: c.contact, TTL: c.ttl, VAPIDPublicKey: c.public, VAPIDPrivateKey: c.private,
 		Urgency: sdk.UrgencyNormal, RecordSize: recordSize(len(body)),
 	}
 	if n.Priority == push.Low {
@@ -167,7 +167,7 @@ func (c *Client) Warm(context.Context) error { return nil }
 // Close drops idle connections. What is under way ends by itself; nothing new is sent.
 func (c *Client) Close() error {
 	c.closed.Store(true)
-	if h, ok := c.http.(interface{ CloseIdleConnections() }); ok {
+	if h, ok := c.vapid.next.(interface{ CloseIdleConnections() }); ok {
 		h.CloseIdleConnections()
 	}
 	return nil
