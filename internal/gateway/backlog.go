@@ -33,7 +33,8 @@ type appBacklog struct {
 	// case: the store failed, or what it had could not be sent.
 	again  time.Time
 	rest   time.Time
-	oldest time.Time // acceptance of the oldest row, at the last look
+	oldest time.Time // acceptance of the oldest row
+	fewer  bool      // rows have gone since the last look, the oldest one perhaps
 }
 
 func newBacklog(limit int) *backlog {
@@ -83,6 +84,9 @@ func (b *backlog) reserve(names []push.AppID) (refused push.AppID, changed bool)
 			b.drop(names[:i])
 			return name, was != b.full
 		}
+		if a.rows == 0 {
+			a.oldest = time.Now()
+		}
 		a.rows++
 		b.total++
 	}
@@ -109,6 +113,7 @@ func (b *backlog) remove(name push.AppID, n int) {
 	}
 	n = min(n, a.rows)
 	a.rows -= n
+	a.fewer = a.fewer || n > 0
 	b.total -= n
 	if a.rows == 0 && a.held == 0 {
 		delete(b.apps, name)
@@ -250,7 +255,7 @@ func (b *backlog) rebase(found []push.Backlog, counts bool) {
 	for _, f := range found {
 		seen[f.AppID] = true
 		a := b.app(f.AppID)
-		a.oldest = f.Oldest
+		a.oldest, a.fewer = f.Oldest, false
 		if counts {
 			b.total += f.Rows - a.rows
 			a.rows = f.Rows
@@ -270,12 +275,13 @@ func (b *backlog) rebase(found []push.Backlog, counts bool) {
 	}
 }
 
-// blind reports whether rows wait for something that nobody has promised to tell us of, a device in flight most often.
-func (b *backlog) blind() bool {
+// unsure reports whether only the store knows: rows wait for something that nobody has promised to tell us of, a device
+// in flight most often; or the oldest one may be gone.
+func (b *backlog) unsure() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range b.apps {
-		if a.next.IsZero() && a.rows > a.held {
+		if a.next.IsZero() && a.rows > a.held || a.fewer && a.rows > 0 {
 			return true
 		}
 	}

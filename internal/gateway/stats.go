@@ -8,7 +8,7 @@ type Stats struct {
 	// Queued counts rows of the durable queue, of all apps, also such as are not configured any more.
 	Queued    int
 	QueueFull bool
-	// OldestAge is the age of the oldest row, as of the last look at the store; 0 when there is none.
+	// OldestAge is the age of the oldest row, for up to 30 s that of one which has just gone; 0 when there is none.
 	OldestAge time.Duration
 	// DedupEntries and LedgerEntries are the sizes of the two memories.
 	DedupEntries  int

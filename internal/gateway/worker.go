@@ -18,8 +18,8 @@ const (
 	inLine = 4
 	// refreshEvery bounds how often the store is asked what is due next.
 	refreshEvery = 200 * time.Millisecond
-	// blindEvery is how often it is asked while rows wait for no known time: whatever was not noticed ends here.
-	blindEvery = 30 * time.Second
+	// lookEvery is how often it is asked while memory does not know all: whatever was not noticed ends here.
+	lookEvery = 30 * time.Second
 	// pollEvery is how often the store is asked for other nodes' rows, where nodes share it.
 	pollEvery = 3 * time.Second
 	// orphanRest is how long rows rest that no configured app takes.
@@ -148,8 +148,8 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 		every = refreshEvery
 	case w.g.shared:
 		every = pollEvery
-	case w.g.backlog.blind():
-		every = blindEvery
+	case w.g.backlog.unsure():
+		every = lookEvery
 	default:
 		return time.Time{}
 	}
@@ -165,10 +165,14 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 	}
 	w.stale = false
 	w.g.backlog.rebase(found, w.g.shared)
-	if w.g.shared {
+	switch {
+	case w.g.shared:
 		return now.Add(pollEvery)
+	case w.g.backlog.unsure():
+		return now.Add(lookEvery)
+	default:
+		return time.Time{}
 	}
-	return time.Time{}
 }
 
 // takeOver begins the work on a claimed row.
