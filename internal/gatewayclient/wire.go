@@ -11,7 +11,7 @@ func toEncrypted(n push.Notification) wire.EncryptedNotification {
 	out := wire.EncryptedNotification{Device: toDevice(n.Device), Prio: prio(n.Priority)}
 	if s := n.Sealed; s != nil {
 		out.Ciphertext, out.TimeMessageEncrypted = s.Ciphertext.Reveal(), s.Month
-		out.KeyIdentifier, out.Identifier = s.KeyIdentifier.Reveal(), given(s.Identifier)
+		out.KeyIdentifier, out.Identifier = s.KeyIdentifier.Reveal(), s.Identifier.RevealPointer()
 	}
 	if n.Counts.Present() {
 		out.Counts = &wire.Counts{Unread: n.Counts.Unread, MissedCalls: n.Counts.MissedCalls}
@@ -22,8 +22,8 @@ func toEncrypted(n push.Notification) wire.EncryptedNotification {
 func toPlain(n push.Notification) wire.PlainNotification {
 	out := wire.PlainNotification{Devices: []wire.Device{toDevice(n.Device)}, Prio: prio(n.Priority)}
 	if e := n.Event; e != nil {
-		out.EventID, out.RoomID, out.Type, out.Sender = given(e.ID), given(e.RoomID), given(e.Type), given(e.Sender)
-		out.SenderDisplayName, out.RoomName, out.RoomAlias = given(e.SenderDisplayName), given(e.RoomName), given(e.RoomAlias)
+		out.EventID, out.RoomID, out.Type, out.Sender = e.ID.RevealPointer(), e.RoomID.RevealPointer(), e.Type.RevealPointer(), e.Sender.RevealPointer()
+		out.SenderDisplayName, out.RoomName, out.RoomAlias = e.SenderDisplayName.RevealPointer(), e.RoomName.RevealPointer(), e.RoomAlias.RevealPointer()
 		out.Content = raw(e.Content)
 	}
 	if n.Counts.Present() {
@@ -37,9 +37,9 @@ func toPlain(n push.Notification) wire.PlainNotification {
 func toMatrix(n push.Notification) wire.MatrixNotification {
 	out := wire.MatrixNotification{Devices: []wire.MatrixDevice{wire.MatrixDevice(toDevice(n.Device))}, Prio: prio(n.Priority)}
 	if e := n.Event; e != nil {
-		out.EventID, out.RoomID, out.Type, out.Sender = given(e.ID), given(e.RoomID), given(e.Type), given(e.Sender)
+		out.EventID, out.RoomID, out.Type, out.Sender = e.ID.RevealPointer(), e.RoomID.RevealPointer(), e.Type.RevealPointer(), e.Sender.RevealPointer()
 		out.SenderDisplayName, out.RoomName, out.RoomAlias = label(e.SenderDisplayName), label(e.RoomName), label(e.RoomAlias)
-		out.Membership, out.Content = given(e.Membership), raw(e.Content)
+		out.Membership, out.Content = e.Membership.RevealPointer(), raw(e.Content)
 		if e.UserIsTarget {
 			out.UserIsTarget = &e.UserIsTarget
 		}
@@ -72,14 +72,6 @@ func label(t push.Text) any {
 		return nil
 	}
 	return t.Reveal()
-}
-
-func given(t push.Text) *string {
-	if !t.Present() {
-		return nil
-	}
-	s := t.Reveal()
-	return &s
 }
 
 func raw(o push.Object) json.RawMessage { return json.RawMessage(o) }

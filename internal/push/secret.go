@@ -72,6 +72,14 @@ func TextFrom(p *string) Text {
 	return NewText(*p)
 }
 
+// RevealPointer is the way back of TextFrom: nil when absent.
+func (t Text) RevealPointer() *string {
+	if !t.present {
+		return nil
+	}
+	return &t.value
+}
+
 // Reveal returns the value, empty when absent.
 func (t Text) Reveal() string { return t.value }
 

@@ -4,44 +4,23 @@ import (
 	"encoding/json"
 
 	wire "github.com/pushgate/pushgate/gen/clientserver"
-	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/api/registration"
 	"github.com/pushgate/pushgate/internal/pusher"
 )
 
-// fromRequest translates a body. Members that were null are nil here, except kind: a null one deletes, a missing one is
-// an error.
+// fromRequest translates a body.
 func fromRequest(r *wire.SetPusherRequest) pusher.Change {
-	c := pusher.Change{
-		AppID: given(r.AppID), Pushkey: given(r.Pushkey),
-		AppDisplayName: push.TextFrom(r.AppDisplayName), DeviceDisplayName: push.TextFrom(r.DeviceDisplayName),
-		Lang: push.TextFrom(r.Lang), ProfileTag: push.TextFrom(r.ProfileTag),
-		Data: push.Object(r.Data), Append: r.Append != nil && *r.Append,
-		Delete: r.Kind.IsNull(),
-	}
-	if kind, err := r.Kind.Get(); err == nil {
-		c.Kind = push.NewText(kind)
-	}
-	return c
-}
-
-// given returns the text of a member that the contract wants to hold at least one character: an empty one was absent.
-func given(s string) push.Text {
-	if s == "" {
-		return push.Text{}
-	}
-	return push.NewText(s)
+	return registration.Members{
+		Kind: r.Kind, AppID: r.AppID, Pushkey: r.Pushkey, AppDisplayName: r.AppDisplayName, DeviceDisplayName: r.DeviceDisplayName,
+		Lang: r.Lang, Profile: r.ProfileTag, Data: r.Data, Append: r.Append,
+	}.Change()
 }
 
 // toPusher translates a pusher. profile_tag is there when the registration had one, even an empty one.
 func toPusher(p *pusher.Pusher) wire.Pusher {
-	out := wire.Pusher{
+	return wire.Pusher{
 		Kind: wire.PusherKind(p.Kind), AppID: string(p.AppID), Pushkey: p.Pushkey.Reveal(),
-		AppDisplayName: p.AppDisplayName, DeviceDisplayName: p.DeviceDisplayName, Lang: p.Lang,
+		AppDisplayName: p.AppDisplayName, DeviceDisplayName: p.DeviceDisplayName, Lang: p.Lang, ProfileTag: p.ProfileTag.RevealPointer(),
 		Data: json.RawMessage(p.Data),
 	}
-	if p.ProfileTag.Present() {
-		tag := p.ProfileTag.Reveal()
-		out.ProfileTag = &tag
-	}
-	return out
 }
