@@ -185,3 +185,11 @@ func FuzzImport_NeverPanics(f *testing.F) {
 		_, _ = Gematik(text)
 	})
 }
+
+func TestGematik_WhatIsNoListIsNamed(t *testing.T) {
+	t.Parallel()
+	got, err := Gematik([]byte("push: {apns: x, firebase: {projectId: p}}"))
+	require.NoError(t, err)
+	require.Contains(t, render(got), "# push.apns: is not a list and was left out")
+	require.Contains(t, render(got), "# push.firebase: is not a list and was left out")
+}

@@ -220,11 +220,15 @@ func (s *source) subs(name string) []*source {
 	if n == nil {
 		return nil
 	}
+	if n.Kind != yaml.SequenceNode {
+		s.note(name, "is not a list and was left out")
+		return nil
+	}
 	var list []*source
 	for i, item := range n.Content {
 		item = resolve(item)
 		path := fmt.Sprintf("%s[%d]", name, i)
-		if n.Kind != yaml.SequenceNode || item.Kind != yaml.MappingNode {
+		if item.Kind != yaml.MappingNode {
 			s.note(path, "is not a mapping and was left out")
 			continue
 		}
