@@ -92,8 +92,10 @@ func table() []rule {
 
 		{http.StatusNotFound, noCode, nil, fault(push.FaultConfig, reasonNotFound)}, // wrong project or wrong URL
 		{http.StatusForbidden, noCode, nil, fault(push.FaultConfig, reasonPermissionDenied)},
-		{http.StatusUnauthorized, reasonThirdPartyAuth, nil, fault(push.FaultConfig, reasonThirdPartyAuth)},
-		{http.StatusUnauthorized, "APNS_AUTH_ERROR", nil, fault(push.FaultConfig, reasonThirdPartyAuth)}, // its old name
+		// Firebase's own key for Apple or browsers is wrong or missing. Only tokens from there hear it, and anybody can make one
+		// for a browser, so it may not pause everybody else's: it waits, each device for itself.
+		{http.StatusUnauthorized, reasonThirdPartyAuth, nil, retry(push.Outcome{Reason: reasonThirdPartyAuth})},
+		{http.StatusUnauthorized, "APNS_AUTH_ERROR", nil, retry(push.Outcome{Reason: reasonThirdPartyAuth})}, // its old name
 		{http.StatusUnauthorized, noCode, nil, ruling{tokenRefused: true}},
 
 		{http.StatusTooManyRequests, anyCode, errorDoc.aboutDevice, retry(push.Outcome{Reason: reasonQuotaExceeded, Delay: quotaDelay, Scope: push.ScopeDevice})},

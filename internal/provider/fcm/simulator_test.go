@@ -176,7 +176,7 @@ func TestSimulator_WordsAndMeanings(t *testing.T) {
 		"sender mismatch":  {answer: simulator.Answer{Reason: "SENDER_ID_MISMATCH"}, want: push.Outcome{Verdict: push.Rejected, Reason: "SENDER_ID_MISMATCH"}},
 		"project quota":    {answer: simulator.Answer{Reason: "QUOTA_EXCEEDED", Detail: "project:1"}, want: push.Outcome{Reason: "QUOTA_EXCEEDED", Delay: time.Minute, Scope: push.ScopeApp}},
 		"device quota":     {answer: simulator.Answer{Reason: "QUOTA_EXCEEDED", Detail: "device:1"}, want: push.Outcome{Reason: "QUOTA_EXCEEDED", Delay: time.Minute}},
-		"third party":      {answer: simulator.Answer{Reason: "THIRD_PARTY_AUTH_ERROR"}, fault: &push.Fault{Kind: push.FaultConfig, Reason: "THIRD_PARTY_AUTH_ERROR"}},
+		"third party":      {answer: simulator.Answer{Reason: "THIRD_PARTY_AUTH_ERROR"}, want: push.Outcome{Reason: "THIRD_PARTY_AUTH_ERROR"}},
 		"permission":       {answer: simulator.Answer{Reason: "PERMISSION_DENIED"}, fault: &push.Fault{Kind: push.FaultConfig, Reason: "PERMISSION_DENIED"}},
 		"wrong project":    {answer: simulator.Answer{Reason: "NOT_FOUND"}, fault: &push.Fault{Kind: push.FaultConfig, Reason: "NOT_FOUND"}},
 		"payload":          {answer: simulator.Answer{Reason: "INVALID_ARGUMENT", Detail: "message.data"}, fault: &push.Fault{Kind: push.FaultMessage, Reason: "INVALID_ARGUMENT"}},
