@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -96,7 +97,7 @@ func (g *Gateway) storeFailed(doing string, err error) bool {
 		return true
 	}
 	switch doing {
-	case opEnqueue, opSettle, opLedger:
+	case opEnqueue, opSettle, opLedger, opPing:
 		if g.storeDown.Load() && g.storeDown.Swap(false) {
 			g.alert("", alertStoreFailed, false)
 		}
@@ -104,21 +105,31 @@ func (g *Gateway) storeFailed(doing string, err error) bool {
 	return false
 }
 
+// lookForStore ends the alert about a store that is back although nobody had anything to write.
+func (g *Gateway) lookForStore() {
+	if !g.storeDown.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	g.storeFailed(opPing, g.queue.Ping(ctx))
+}
+
 // The calls of the store, as the log names them.
 const (
-	opEnqueue  = "enqueue"
-	opClaim    = "claim"
-	opSettle   = "settle"
-	opRelease  = "release"
-	opRenew    = "renew"
-	opBacklog  = "backlog"
-	opExpire   = "expire"
-	opBadges   = "drop badges"
-	opWake     = "wake"
-	opLedger   = "ledger"
-	opFollow   = "follow the ledger"
-	opSettings = "note settings"
-	opPrune    = "prune the ledger"
+	opEnqueue = "enqueue"
+	opClaim   = "claim"
+	opSettle  = "settle"
+	opRelease = "release"
+	opRenew   = "renew"
+	opBacklog = "backlog"
+	opExpire  = "expire"
+	opBadges  = "drop badges"
+	opWake    = "wake"
+	opLedger  = "ledger"
+	opFollow  = "follow the ledger"
+	opPrune   = "prune the ledger"
+	opPing    = "ping"
 )
 
 const (

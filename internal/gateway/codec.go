@@ -22,7 +22,10 @@ const (
 	knownFlags = 1<<iota - 1
 )
 
-var errCodec = errors.New("gateway: stored notification is damaged or from a newer version")
+var (
+	errCodec = errors.New("gateway: stored notification is damaged")
+	errNewer = errors.New("gateway: stored notification is from a newer version")
+)
 
 func encodeNotification(n push.Notification) []byte {
 	e := encoder{buf: make([]byte, 0, sizeHint(n))}
@@ -54,6 +57,9 @@ func encodeNotification(n push.Notification) []byte {
 }
 
 func decodeNotification(b []byte) (push.Notification, error) {
+	if len(b) > 0 && b[0] > codecVersion {
+		return push.Notification{}, errNewer
+	}
 	if len(b) < 2 || b[0] != codecVersion || b[1]&^knownFlags != 0 {
 		return push.Notification{}, errCodec
 	}

@@ -73,7 +73,7 @@ func TestCodec_RefusesDamage(t *testing.T) {
 	newer := bytes.Clone(good)
 	newer[0]++
 	_, err = decodeNotification(newer)
-	require.ErrorIs(t, err, errCodec, "newer version")
+	require.ErrorIs(t, err, errNewer)
 	flags := bytes.Clone(good)
 	flags[1] |= 0x80
 	_, err = decodeNotification(flags)

@@ -20,6 +20,7 @@ const (
 	reasonDeadline    = "deadline"
 	reasonPoison      = "poison"
 	reasonUndecodable = "undecodable"
+	reasonNewer       = "newer_version"
 	reasonPurged      = "purged"
 	reasonOverload    = "overload"
 	reasonUnsettled   = "unsettled"

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +145,61 @@ func TestLedger_SameKeyOfAnotherAppIsAlive(t *testing.T) {
 		n := registered(event("k", "$1"), old)
 		n.Device.AppID = "com.example.other"
 		require.Equal(t, push.StateDelivered, h.state(n))
+	})
+}
+
+// What the old settings led to may wait for the store when new ones come: it is dropped there as well, in whatever order
+// the store's return is noticed.
+func TestLedger_NewSettingsDropGuardedEntriesThatWaitForTheStore(t *testing.T) {
+	t.Parallel()
+	for phase := range 10 {
+		t.Run(fmt.Sprint(phase), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				h := newHarness(t)
+				h.state(event("good", "$e"))
+				time.Sleep(time.Duration(phase) * 100 * time.Millisecond)
+				h.store.set(func(s *fakeStore) { s.down = true })
+				h.provider.script("k", guarded, ok)
+				require.Equal(t, push.StateRejected, h.state(event("k", "$e")))
+				h.apps[0].Fingerprint = "two"
+				require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+				time.Sleep(time.Minute)
+				h.store.set(func(s *fakeStore) { s.down = false })
+				time.Sleep(time.Minute)
+				require.Empty(t, h.store.ledger())
+			})
+		})
+	}
+}
+
+func TestLedger_ARestartWithTheSameSettingsKeepsGuardedEntries(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		old := time.Now().Add(-time.Hour)
+		h.state(event("good", "$e"))
+		h.provider.script("k", guarded)
+		require.Equal(t, push.StateRejected, h.state(registered(event("k", "$1"), old)))
+		h.restart()
+		require.Equal(t, push.StateRejected, h.state(registered(event("k", "$2"), old)))
+		require.Equal(t, 2, h.provider.count())
+	})
+}
+
+// A clock that ran ahead for a while must not date a death so late that the next registration seems to lie before it.
+func TestLedger_ADeathSeenByAClockThatJumpedAhead(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", certain, ok)
+		time.Sleep(time.Minute)
+		h.watch.mu.Lock()
+		h.watch.drift = -24 * time.Hour // as if the wall clock had jumped ahead by a day just now
+		h.watch.mu.Unlock()
+		require.Equal(t, push.StateRejected, h.state(event("k", "$1")))
+		anew := time.Now().Add(-24*time.Hour + time.Minute) // a minute later, and the clock is right again
+		require.Equal(t, push.StateDelivered, h.state(registered(event("k", "$2"), anew)))
 	})
 }
 

@@ -354,6 +354,14 @@ func (s *fakeStore) WakeOn(ctx context.Context, app push.AppID) error {
 	return nil
 }
 
+func (s *fakeStore) Ping(ctx context.Context) error {
+	err := s.begin(ctx, "ping", true)
+	if err == nil {
+		s.mu.Unlock()
+	}
+	return err
+}
+
 func (s *fakeStore) record(d push.DeadKey) {
 	if old, ok := s.dead[d.Device]; ok && !old.Cleared && old.Since.After(d.Since) {
 		return

@@ -106,7 +106,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		queue: o.Queue, ledger: o.Ledger, hasher: o.Hasher, admin: o.Admin, observer: o.Observer, logger: logger,
 		shared: o.Ledger.Changed() != nil,
-		recall: newRecall(o.Config.Dedup), dead: &deadKeys{}, backlog: newBacklog(o.Config.MaxQueued),
+		recall: newRecall(o.Config.Dedup, o.Config.MaxQueued), dead: &deadKeys{}, backlog: newBacklog(o.Config.MaxQueued),
 		badges: newBadges(), leases: newLeases(), inAir: newTally(),
 		leaving: make(chan struct{}), gone: make(chan struct{}),
 	}
@@ -118,7 +118,6 @@ func New(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: load: %w", err)
 	}
 	g.install(o.Config, o.Apps, o.Senders)
-	g.chores.take() // load has told the store already
 	return g, nil
 }
 

@@ -168,8 +168,8 @@ func (g *Gateway) weighDead(t trial, cfg *Config, reason string, now time.Time) 
 		g.heldVerdict(t.lane, reason)
 		return verdict{reason: reason}
 	}
-	// A time of death in the future would outlive every renewal (F21), and ours must not be later than the question.
-	since := t.began
+	// A time of death in the future would outlive every renewal (F12, F21), and ours must not be later than the question.
+	since := g.watch.sure(t.began)
 	if !o.Since.IsZero() && o.Since.Before(since) {
 		since = o.Since
 	}

@@ -337,6 +337,25 @@ func TestUpkeep_AJumpingClockExpiresNothing(t *testing.T) {
 	}
 }
 
+// The alert about the store ends when it is back, although nobody writes anything.
+func TestUpkeep_LooksForAStoreThatWasAway(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.store.set(func(s *fakeStore) { s.down = true })
+		h.provider.script("k", throttled)
+		h.refused(event("k", "$e"))
+		time.Sleep(time.Minute)
+		require.True(t, h.observer.alert(" store_failed"))
+		h.store.set(func(s *fakeStore) { s.down, s.full = false, true })
+		time.Sleep(time.Minute)
+		require.True(t, h.observer.alert(" store_failed"), "it can be read, no more")
+		h.store.set(func(s *fakeStore) { s.full = false })
+		time.Sleep(2 * expireEvery)
+		require.False(t, h.observer.alert(" store_failed"))
+	})
+}
+
 func TestUpkeep_NothingExpiresWhileTheClockIsInDoubt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ type Queue interface {
 	Backlog(ctx context.Context) ([]push.Backlog, error)
 	Waiting(ctx context.Context, each func(row push.Queued)) error
 	WakeOn(ctx context.Context, app push.AppID) error
+	Ping(ctx context.Context) error
 }
 
 // Ledger is the durable list of dead pushkeys; internal/store states what each method promises.

@@ -25,6 +25,7 @@ type recall struct {
 	base   time.Time
 	window atomic.Int64 // in seconds
 	room   atomic.Int64 // entries per shard and generation
+	rows   atomic.Int64 // queued entries per shard
 	shards [recallShards]recallShard
 }
 
@@ -46,14 +47,16 @@ const (
 	seenUnderWay
 )
 
-func newRecall(cfg Dedup) *recall {
+func newRecall(cfg Dedup, maxQueued int) *recall {
 	r := &recall{base: time.Now()}
-	r.resize(cfg)
+	r.resize(cfg, maxQueued)
 	return r
 }
 
-// resize takes new bounds; they show as entries are added.
-func (r *recall) resize(cfg Dedup) {
+// resize takes new bounds; they show as entries are added. What waits in the queue is bounded by the queue itself, unless
+// other nodes end our rows: then twice as many, as nobody tells us.
+func (r *recall) resize(cfg Dedup, maxQueued int) {
+	r.rows.Store(int64(2*maxQueued/recallShards + 1))
 	r.window.Store(int64((cfg.Window + time.Second - 1) / time.Second))
 	r.room.Store(int64(max(cfg.MaxEntries/recallShards/recallGenerations, 1)))
 }
@@ -165,6 +168,12 @@ func (r *recall) queuedUntil(h push.Hash, life time.Duration) {
 	delete(s.flights, h)
 	if s.queued == nil {
 		s.queued = map[push.Hash]uint32{}
+	}
+	if len(s.queued) >= int(r.rows.Load()) {
+		for any := range s.queued { // any one: the store still knows a copy of it, should it still wait
+			delete(s.queued, any)
+			break
+		}
 	}
 	s.queued[h] = until
 }

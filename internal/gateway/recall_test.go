@@ -23,7 +23,7 @@ func hashOf(n int) push.Hash {
 func TestRecall_RemembersAtLeastThreeQuartersAndNeverMoreThanItsBound(t *testing.T) {
 	t.Parallel()
 	const bound = 40 * recallShards * recallGenerations
-	r := newRecall(Dedup{Window: time.Hour, MaxEntries: bound})
+	r := newRecall(Dedup{Window: time.Hour, MaxEntries: bound}, 1000)
 	for i := range 4 * bound {
 		r.delivered(hashOf(i), time.Now())
 		if i%1000 == 0 {
@@ -43,7 +43,7 @@ func TestRecall_RemembersAtLeastThreeQuartersAndNeverMoreThanItsBound(t *testing
 func TestRecall_States(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1000})
+		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1000}, 1000)
 		h := hashOf(1)
 		first := &flight{hash: h}
 		known, f := r.enter(h, first, time.Now())
@@ -85,7 +85,7 @@ func TestRecall_States(t *testing.T) {
 func TestRecall_ALookFromBeforeTheDelivery(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000})
+		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000}, 1000)
 		time.Sleep(time.Minute)
 		now := time.Now()
 		h := hashOf(1)
@@ -101,10 +101,26 @@ func TestRecall_ALookFromBeforeTheDelivery(t *testing.T) {
 	})
 }
 
+// Where other nodes end our rows, nobody tells us: what is remembered as queued must not grow for a day.
+func TestRecall_QueuedIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1000}, 64*recallShards)
+	for i := range 10_000 {
+		r.queuedUntil(hashOf(i), 24*time.Hour)
+	}
+	known, _ := r.enter(hashOf(9_999), &flight{}, time.Now())
+	require.Equal(t, seenQueued, known)
+	rows := 0
+	for i := range r.shards {
+		rows += len(r.shards[i].queued)
+	}
+	require.LessOrEqual(t, rows, 2*64*recallShards+recallShards)
+}
+
 func TestRecall_EntryLivesForTheWholeWindowWhateverItsGeneration(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000})
+		r := newRecall(Dedup{Window: time.Hour, MaxEntries: 1_000_000}, 1000)
 		for i := range 600 {
 			r.delivered(hashOf(i), time.Now())
 			if i >= 59 {
@@ -132,7 +148,7 @@ func TestMemory_BytesPerEntry(t *testing.T) {
 	}
 	const step, most = 50_000, 1_000_000
 	before := heap()
-	r := newRecall(Dedup{Window: 24 * time.Hour, MaxEntries: most})
+	r := newRecall(Dedup{Window: 24 * time.Hour, MaxEntries: most}, 1000)
 	worst := 0.0
 	for i := range 2 * most {
 		r.delivered(hashOf(i), time.Now())

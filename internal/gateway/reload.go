@@ -41,8 +41,8 @@ func (g *Gateway) Reload(cfg Config, apps []App, senders []Sender) error {
 	if err := check(cfg, apps, senders); err != nil {
 		return err
 	}
-	// From here on nothing fails: what the store has to know is written by the upkeep, again and again if it must.
-	g.recall.resize(cfg.Dedup)
+	// From here on nothing fails: what the store has to know is written in the background, again and again if it must.
+	g.recall.resize(cfg.Dedup, cfg.MaxQueued)
 	g.backlog.resize(cfg.MaxQueued)
 	g.install(cfg, apps, senders)
 	g.wakeWorker()
@@ -53,9 +53,9 @@ func (g *Gateway) Reload(cfg Config, apps []App, senders []Sender) error {
 func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 	now := time.Now()
 	g.generation++
-	old := map[push.AppID]*lane{}
+	old, first := map[push.AppID]*lane{}, true
 	if rt := g.routes.Load(); rt != nil {
-		old = rt.byName
+		old, first = rt.byName, false
 	}
 	lanes := make([]*lane, len(apps))
 	var retired []*binding
@@ -67,9 +67,9 @@ func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 		if l == nil {
 			l = g.newLane(name, b)
 			l.gate.renew(b.generation, now)
-			// Its settings of some time ago are unknown here; the store drops guarded entries if they differed.
-			g.dead.removeGuarded(name)
-			g.chores.settings(name, g.fingerprint(app))
+			if !first { // at start, the store was told before the ledger was read
+				g.noteSettings(app) // which may have been others some time ago
+			}
 		} else {
 			kept[name] = true
 			retired = append(retired, g.rebind(l, b, now))
@@ -105,8 +105,7 @@ func (g *Gateway) rebind(l *lane, b *binding, now time.Time) *binding {
 	}
 	l.binding.Store(b)
 	if was.Fingerprint != b.Fingerprint {
-		g.dead.removeGuarded(l.name)
-		g.chores.settings(l.name, g.fingerprint(b.App))
+		g.noteSettings(b.App)
 		g.chores.wake(l.name)
 	}
 	l.slots.resize(b.MaxInFlight)
@@ -131,11 +130,12 @@ func (g *Gateway) closeBinding(b *binding) {
 	})
 }
 
-// noteSettings tells the store the fingerprint of an app's settings.
-func (g *Gateway) noteSettings(name push.AppID, fingerprint push.Hash) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	return !g.storeFailed(opSettings, g.ledger.Settings(ctx, name, fingerprint))
+// noteSettings drops the guarded entries of an app whose settings are new: here at once, in the store after what its old
+// settings have led to.
+func (g *Gateway) noteSettings(app App) {
+	name := push.AppID(app.Pattern)
+	g.dead.removeGuarded(name)
+	g.scribe.settings(name, g.fingerprint(app))
 }
 
 // wakeRows makes everything that waits for an app due now.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -15,7 +16,10 @@ func (g *Gateway) retry(name push.AppID, row push.Queued) settling {
 	item := settling{name: name, row: row, claimed: true}
 	n, err := decodeNotification(row.Payload)
 	item.row.Payload = nil
-	if err != nil {
+	switch {
+	case errors.Is(err, errNewer):
+		return g.leaveToNewer(item)
+	case err != nil:
 		item.verdict = verdict{kind: verdictUndeliverable, reason: reasonUndecodable}
 		return item
 	}
@@ -44,13 +48,12 @@ func (g *Gateway) needless(item settling, n push.Notification) (verdict, bool) {
 		return verdict{kind: verdictDead, reason: reasonKnownDead}, true
 	case row.BadgeOnly && !g.shared && !g.badges.takesOff(row):
 		return verdict{kind: verdictExpired, reason: reasonSuperseded}, true
-	case !time.Now().Before(row.Deadline):
-		return verdict{kind: verdictExpired, reason: reasonDeadline}, true
 	}
 	return verdict{}, false
 }
 
-// sendRow makes the attempt. It returns false when it was not made: the gate closed, or the gateway is leaving.
+// sendRow makes the attempt, unless the row's deadline has come, in line for a slot perhaps. It returns false when the row
+// is as it was: the gate closed, or the gateway is leaving.
 func (g *Gateway) sendRow(item *settling, n push.Notification, cfg *Config) bool {
 	l := item.lane
 	if !l.slots.try() {
@@ -64,6 +67,10 @@ func (g *Gateway) sendRow(item *settling, n push.Notification, cfg *Config) bool
 	}
 	defer l.slots.release()
 	now := time.Now()
+	if !now.Before(item.row.Deadline) {
+		item.verdict = verdict{kind: verdictExpired, reason: reasonDeadline}
+		return true
+	}
 	b, p, open := l.enter(now)
 	if !open {
 		g.backlog.rest(item.name, now.Add(time.Second)) // for when nobody says until when
@@ -91,6 +98,13 @@ func (g *Gateway) orphan(item settling) settling {
 	g.limited.warn(g.logger, "queued for an app that is not configured", item.name, "")
 	g.backlog.rest(item.name, time.Now().Add(orphanRest))
 	item.back = true
+	return item
+}
+
+// leaveToNewer leaves a row to a node that runs a newer version, or to ours after the upgrade that was taken back.
+func (g *Gateway) leaveToNewer(item settling) settling {
+	item.verdict = verdict{reason: reasonNewer, due: time.Now().Add(orphanRest)}
+	g.limited.warn(g.logger, "queued by a newer version", item.name, "")
 	return item
 }
 

@@ -14,8 +14,9 @@ const (
 	scribeBatch = 500
 )
 
-// scribe writes what attempts found out about pushkeys into the durable ledger, in order, many entries in one
-// transaction. The mirror in memory is ahead of it. A store that is away is tried again until it takes them.
+// scribe writes what attempts found out about pushkeys, and that an app's settings changed, into the durable ledger, in
+// order, many entries in one transaction. The mirror in memory is ahead of it. A store that is away is tried again until
+// it takes them.
 type scribe struct {
 	g       *Gateway
 	mu      sync.Mutex
@@ -26,10 +27,19 @@ type scribe struct {
 
 // line is one change of the ledger.
 type line struct {
-	dead    push.DeadKey
-	clear   bool
-	written chan struct{}
+	sort        lineSort
+	dead        push.DeadKey
+	fingerprint push.Hash
+	written     chan struct{}
 }
+
+type lineSort uint8
+
+const (
+	lineDead lineSort = iota
+	lineAlive
+	lineSettings
+)
 
 func newScribe(g *Gateway) *scribe {
 	s := &scribe{g: g, idle: make(chan struct{})}
@@ -46,13 +56,18 @@ func (s *scribe) record(dead push.DeadKey) <-chan struct{} {
 
 // clear removes a device's entry.
 func (s *scribe) clear(app push.AppID, device push.Hash) {
-	s.add(line{dead: push.DeadKey{AppID: app, Device: device}, clear: true})
+	s.add(line{sort: lineAlive, dead: push.DeadKey{AppID: app, Device: device}})
+}
+
+// settings notes the fingerprint of an app's settings; when they are new, the guarded entries written before go.
+func (s *scribe) settings(app push.AppID, fingerprint push.Hash) {
+	s.add(line{sort: lineSettings, dead: push.DeadKey{AppID: app}, fingerprint: fingerprint})
 }
 
 func (s *scribe) add(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.lines) >= scribeMost {
+	if len(s.lines) >= scribeMost && l.sort != lineSettings {
 		return
 	}
 	s.lines = append(s.lines, l)
@@ -93,7 +108,7 @@ func (s *scribe) next() []line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for n < len(s.lines) && n < scribeBatch && s.lines[n].clear == s.lines[0].clear {
+	for n < len(s.lines) && n < scribeBatch && s.lines[n].sort == s.lines[0].sort {
 		n++
 	}
 	batch := s.lines[:n:n]
@@ -115,7 +130,7 @@ func (s *scribe) stop() {
 func (s *scribe) write(batch []line) error {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
-	if !batch[0].clear {
+	if batch[0].sort == lineDead {
 		entries := make([]push.DeadKey, len(batch))
 		for i, l := range batch {
 			entries[i] = l.dead
@@ -123,11 +138,18 @@ func (s *scribe) write(batch []line) error {
 		return s.g.ledger.Record(ctx, entries)
 	}
 	for _, l := range batch {
-		if err := s.g.ledger.Clear(ctx, l.dead.AppID, l.dead.Device); err != nil {
-			return err // clearing twice does no harm
+		if err := s.writeOne(ctx, l); err != nil {
+			return err // doing it twice does no harm
 		}
 	}
 	return nil
+}
+
+func (s *scribe) writeOne(ctx context.Context, l line) error {
+	if l.sort == lineSettings {
+		return s.g.ledger.Settings(ctx, l.dead.AppID, l.fingerprint)
+	}
+	return s.g.ledger.Clear(ctx, l.dead.AppID, l.dead.Device)
 }
 
 // followEvery is how often the ledger is read for changes of other nodes, beside their notifications (design.md 4).

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -45,6 +44,7 @@ func (g *Gateway) upkeep(stop <-chan struct{}) {
 		g.doChores()
 		g.dropBadges()
 		if due(&expired, expireEvery, now) {
+			g.lookForStore()
 			g.expire()
 			g.endAlerts(time.Now())
 		}
@@ -91,20 +91,10 @@ func (g *Gateway) prune() {
 	g.storeFailed(opPrune, g.ledger.Prune(ctx, before))
 }
 
-// chores are calls of the store that a reload asks for and that must happen, at once or when the store is back.
+// chores are the apps whose rows a reload wants to be due, at once or when the store is back.
 type chores struct {
-	mu           sync.Mutex
-	fingerprints map[push.AppID]push.Hash
-	wakes        map[push.AppID]bool
-}
-
-func (c *chores) settings(name push.AppID, fingerprint push.Hash) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fingerprints == nil {
-		c.fingerprints = map[push.AppID]push.Hash{}
-	}
-	c.fingerprints[name] = fingerprint
+	mu    sync.Mutex
+	wakes map[push.AppID]bool
 }
 
 func (c *chores) wake(name push.AppID) {
@@ -116,43 +106,21 @@ func (c *chores) wake(name push.AppID) {
 	c.wakes[name] = true
 }
 
-func (c *chores) take() (map[push.AppID]push.Hash, map[push.AppID]bool) {
+func (c *chores) take() map[push.AppID]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fingerprints, wakes := c.fingerprints, c.wakes
-	c.fingerprints, c.wakes = nil, nil
-	return fingerprints, wakes
-}
-
-// giveBack keeps what could not be done, unless something newer came.
-func (c *chores) giveBack(fingerprints map[push.AppID]push.Hash, wakes map[push.AppID]bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(fingerprints) > 0 {
-		maps.Copy(fingerprints, c.fingerprints)
-		c.fingerprints = fingerprints
-	}
-	if len(wakes) > 0 {
-		maps.Copy(wakes, c.wakes)
-		c.wakes = wakes
-	}
+	wakes := c.wakes
+	c.wakes = nil
+	return wakes
 }
 
 func (g *Gateway) doChores() {
-	fingerprints, wakes := g.chores.take()
-	for name, fingerprint := range fingerprints {
-		if !g.noteSettings(name, fingerprint) {
-			break
+	failed := false
+	for name := range g.chores.take() {
+		if failed = failed || !g.wakeRows(name); failed {
+			g.chores.wake(name) // later
 		}
-		delete(fingerprints, name)
 	}
-	for name := range wakes {
-		if !g.wakeRows(name) {
-			break
-		}
-		delete(wakes, name)
-	}
-	g.chores.giveBack(fingerprints, wakes)
 }
 
 // watchClock raises and ends the alert about a jumping clock.
@@ -219,6 +187,20 @@ func (c *clockWatch) compare(wall, monotonic time.Duration) (clockChange, time.D
 	default:
 		return clockSteady, 0
 	}
+}
+
+// sure returns the earlier of what the wall clock says at t and what it would say if it had not jumped.
+func (c *clockWatch) sure(t time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall := t.Round(0)
+	if c.began.IsZero() {
+		return wall
+	}
+	if steady := c.began.Round(0).Add(t.Sub(c.began) + c.drift); steady.Before(wall) {
+		return steady
+	}
+	return wall
 }
 
 func (c *clockWatch) suspicious() bool {

@@ -171,6 +171,22 @@ func TestRetry_ExpiresAtItsDeadlineAndNeverSendsLate(t *testing.T) {
 	}
 }
 
+// A call's row may stand in line for a slot when its time is over.
+func TestRetry_ExpiresInLine(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t, withApp(func(a *App) { a.Lifetime, a.MaxInFlight = 30*time.Second, 1 }))
+		h.provider.script("call", throttled.delayed(20*time.Second), ok)
+		require.Equal(t, push.StateQueued, h.state(event("call", "$e")))
+		time.Sleep(19 * time.Second)
+		h.provider.script("slow", ok.after(15*time.Second))
+		require.Equal(t, push.StateQueued, h.state(event("slow", "$e")), "under way for another 10 s")
+		time.Sleep(time.Minute)
+		require.Equal(t, 2, h.provider.count())
+		require.Equal(t, 1, h.observer.final(theApp+" apns expired deadline"))
+	})
+}
+
 func TestRetry_ARestartRemembersWhatIsQueuedAndGoesOn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
@@ -216,6 +232,30 @@ func TestRetry_DamagedRowIsDeadLettered(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Empty(t, h.store.all())
 		require.Equal(t, 1, h.observer.final(theApp+" apns dead_lettered undecodable"))
+	})
+}
+
+// While nodes are upgraded one after the other, an older one finds what a newer one has queued.
+func TestRetry_ARowOfANewerVersionIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled, ok)
+		h.state(event("k", "$e"))
+		version := func(v byte) {
+			h.store.set(func(s *fakeStore) {
+				for _, r := range s.rows {
+					r.Payload[0] = v
+				}
+			})
+		}
+		version(codecVersion + 1)
+		time.Sleep(time.Hour)
+		require.Len(t, h.store.all(), 1)
+		require.Less(t, h.store.count("claim"), 20, "rests in between")
+		version(codecVersion)
+		time.Sleep(2 * orphanRest)
+		require.Equal(t, 1, h.provider.delivered())
 	})
 }
 
