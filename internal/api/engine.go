@@ -75,7 +75,7 @@ func New(o Options) (*Engine, error) {
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.gin.ServeHTTP(w, r) }
 
 // Mount adds an API. It fails when the contract is invalid, uses a keyword that would go unchecked, or does not have an
-// operation that the API registers.
+// operation that the API registers, and when a path is taken. After an error the engine is good for nothing.
 func (e *Engine) Mount(a API) error {
 	ops, err := compile(a.Contract)
 	if err != nil {
@@ -86,9 +86,23 @@ func (e *Engine) Mount(a API) error {
 	}
 	e.strays = append(e.strays, a.Strays)
 	router := &mountRouter{IRouter: e.gin, engine: e, api: a, operations: ops}
-	a.Register(router)
+	if err := a.register(router); err != nil {
+		return fmt.Errorf("%s: %w", a.Name, err)
+	}
 	if err := errors.Join(router.problems...); err != nil {
 		return fmt.Errorf("%s: %w", a.Name, err)
 	}
+	return nil
+}
+
+// register makes an error of Gin's panic about a path that is taken: base paths are configured, and a reload with two
+// that collide must not end the process.
+func (a API) register(router gin.IRouter) (err error) {
+	defer func() {
+		if collision := recover(); collision != nil {
+			err = fmt.Errorf("paths collide: %v", collision)
+		}
+	}()
+	a.Register(router)
 	return nil
 }

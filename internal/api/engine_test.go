@@ -418,6 +418,20 @@ func TestMount_RefusesWhatTheContractDoesNotHave(t *testing.T) {
 	}}), "cannot render")
 }
 
+// Base paths are configured, and changed while the process serves: two that collide are an error like any other.
+func TestMount_RefusesAPathThatIsTaken(t *testing.T) {
+	t.Parallel()
+	engine, err := api.New(api.Options{})
+	require.NoError(t, err)
+	things := api.API{
+		Name: "things", Contract: load(t, sampleContract),
+		Groups:   map[string]api.Group{"things": {Render: func(api.Failure) any { return nil }}},
+		Register: func(r gin.IRouter) { r.POST("/things", func(*gin.Context) {}) },
+	}
+	require.NoError(t, engine.Mount(things))
+	require.ErrorContains(t, engine.Mount(things), "things: paths collide")
+}
+
 func mount(t testing.TB, doc *openapi3.T) error {
 	t.Helper()
 	engine, err := api.New(api.Options{})

@@ -161,6 +161,7 @@ func TestReload_AllOrNothing(t *testing.T) {
 		"fixed key":       func(_ *testing.T, r *rig) { r.text += "data_dir: elsewhere\n" },
 		"needs a restart": func(_ *testing.T, r *rig) { r.text = strings.Replace(r.text, "id: a", "id: b", 1) },
 		"roles":           func(_ *testing.T, r *rig) { r.text = strings.Replace(r.text, "[clientserver, ", "[", 1) },
+		"paths collide":   func(_ *testing.T, r *rig) { r.text += "clientserver: {base_paths: [/push/v1]}\n" },
 		"no tokens":       func(t *testing.T, r *rig) { require.NoError(t, os.Remove(filepath.Join(r.dir, "tokens.yaml"))) },
 		"no gateway client": func(_ *testing.T, r *rig) {
 			r.text = strings.Replace(r.text, "fachdienst: {", "fachdienst: {gateway_client: {ca_file: gone.pem}, ", 1)

@@ -41,6 +41,7 @@ func (c *Config) check(built []Role, p *strict.Problems) {
 		c.Auth.Check(p.Under("auth"))
 	}
 	c.checkTokens(p.Report)
+	c.checkPaths(p.Report)
 	c.Egress.Check(p.Under("egress"))
 	c.Log.check(p.Under("log"))
 }
@@ -178,6 +179,18 @@ func (c *Config) checkSenders(report func(path, problem string)) {
 func (c *Config) checkTokens(report func(path, problem string)) {
 	if c.Has(RoleClientServer) && !c.Auth.Serves(push.RealmMatrix) {
 		report("auth", "nobody could call the role clientserver: set matrix.homeserver_url, tokens_file, or a jwt of realm matrix")
+	}
+}
+
+// checkPaths refuses one address for two APIs: both have pushers and pushers/set below their base paths.
+func (c *Config) checkPaths(report func(path, problem string)) {
+	if !c.Has(RoleClientServer) || !c.Has(RoleFachdienst) {
+		return
+	}
+	for i, base := range c.ClientServer.BasePaths {
+		if slices.Contains(c.Fachdienst.BasePaths, base) {
+			report(fmt.Sprintf("clientserver.base_paths[%d]", i), "is one of fachdienst.base_paths too")
+		}
 	}
 }
 
