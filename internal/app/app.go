@@ -166,6 +166,7 @@ func (a *App) engine(c *config.Config, reg *registry) (*api.Engine, error) {
 			Deliverer: a.gateway, Matrix: c.Gateway.Matrix, Gematik: c.Gateway.Gematik,
 			MaxRequestKB: c.Gateway.MaxRequestKB, MaxNotificationKB: c.Gateway.MaxNotificationKB,
 			RequireClientCert: c.Gateway.RequireClientCert, BehindMTLSProxy: c.Listen.BehindMTLSProxy,
+			TLSChecksClients: c.Listen.TLS.ClientCAFile != "",
 		})
 		if err != nil {
 			return nil, fmt.Errorf("api: %w", err)

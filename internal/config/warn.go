@@ -22,7 +22,8 @@ func (c *Config) Warnings() []string {
 	}
 	reachable := ""
 	for _, l := range []struct{ path, address string }{{"listen.public", c.Listen.Public}, {"listen.tls.address", c.Listen.TLS.Address}} {
-		if l.address != "" && !isLoopback(l.address) && reachable == "" {
+		checked := l.path == "listen.tls.address" && c.Listen.checksCallers() && c.Gateway.RequireClientCert
+		if l.address != "" && !isLoopback(l.address) && !checked && reachable == "" {
 			reachable = l.path
 		}
 	}

@@ -40,6 +40,16 @@ apps: [{app_id: com.example.app, apns: {topic: com.example.app, key_file: AuthKe
 		"listen.admin: whoever reaches it can read metrics and readiness, keep it inside your own network",
 	}, c.Warnings())
 
+	direct, err := config.Parse([]byte(`
+listen:
+  tls: {address: ":8443", cert_file: server.crt, key_file: server.key, client_ca_file: fd-ca.crt}
+  behind_mtls_proxy: true
+gateway: {require_client_cert: true}
+apps: [{app_id: com.example.app, apns: {topic: com.example.app, key_file: AuthKey.p8, key_id: ABC1234567, team_id: TEAM123456}}]
+`), fixtures())
+	require.NoError(t, err)
+	require.Empty(t, direct.Warnings(), "who reaches listen.tls past the proxy shows a certificate")
+
 	quiet, err := config.Parse([]byte(samples(t, "good-minimal.yaml")["good-minimal.yaml"]), fixtures())
 	require.NoError(t, err)
 	require.Empty(t, quiet.Warnings())

@@ -153,6 +153,30 @@ func TestClientCertificate_MissingIs401BeforeTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// A proxy speaks for those who come through it, not for those who come to our own TLS listener.
+func TestClientCertificate_BehindAProxyAndOverTLS(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state  *tls.ConnectionState
+		checks bool
+		want   int
+	}{
+		"plain":                              {nil, true, http.StatusOK},
+		"TLS that asks for certificates":     {&tls.ConnectionState{}, true, http.StatusUnauthorized},
+		"TLS from the proxy, without asking": {&tls.ConnectionState{}, false, http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdge(t, func(o *pushgateway.Options, _ *api.Options) {
+				o.RequireClientCert, o.BehindMTLSProxy, o.TLSChecksClients = true, true, c.checks
+			})
+			r := jsonRequest(pathNotify)
+			r.TLS = c.state
+			require.Equal(t, c.want, e.do(r).Code)
+		})
+	}
+}
+
 func TestClientCertificate_NotRequired(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*pushgateway.Options, *api.Options){

@@ -33,6 +33,9 @@ type Options struct {
 	// BehindMTLSProxy says that a proxy in front checks client certificates: everybody who gets here is a verified, though
 	// anonymous, caller.
 	BehindMTLSProxy bool
+	// TLSChecksClients says that our own TLS listener asks for client certificates: then who comes that way has not passed
+	// the proxy, and BehindMTLSProxy excuses only requests over plain HTTP.
+	TLSChecksClients bool
 }
 
 // The tags of the contract, which are the groups of operations.
@@ -93,17 +96,18 @@ func groups(o Options) map[string]api.Group {
 	if o.Gematik {
 		out[tagGematik] = api.Group{
 			Style: api.StyleGematik, Render: renderGematik(o.MaxRequestKB), MaxBodyBytes: int64(o.MaxRequestKB) * kb,
-			Authenticate: fachdienst(o.RequireClientCert && !o.BehindMTLSProxy),
+			Authenticate: fachdienst(o),
 		}
 	}
 	return out
 }
 
 // fachdienst returns the authentication of gematik's operations.
-func fachdienst(required bool) func(*http.Request) (any, error) {
+func fachdienst(o Options) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		names, verified := api.ClientCertificate(r)
-		if required && !verified {
+		excused := o.BehindMTLSProxy && (r.TLS == nil || !o.TLSChecksClients)
+		if o.RequireClientCert && !verified && !excused {
 			return nil, &push.Error{Kind: push.Unauthenticated, Msg: textNoCertificate}
 		}
 		return push.Caller{Path: push.PathGematik, Names: names}, nil
