@@ -19,6 +19,7 @@ type options struct {
 	short   bool
 	check   string
 	only    string
+	profile string
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "only the rows that -check looks at")
 	flag.StringVar(&o.check, "check", "", "file with committed ratios: exit 1 when one is exceeded by more than 25 %")
 	flag.StringVar(&o.only, "only", "", "only rows whose name contains this")
+	flag.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of every row")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -60,7 +62,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	rig, err := newRig(ctx, dir)
+	rig, err := newRig(ctx, dir, o.profile)
 	if err != nil {
 		return err
 	}
@@ -88,10 +90,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return nil
 }
 
-// build makes the binary that is measured, with the build cache that the tests use.
+// build makes the binary that is measured, as `make build` does.
 func build(ctx context.Context, dir string) (string, error) {
 	file := filepath.Join(dir, "pushgate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/pushgate/pushgate/cmd/pushgate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "nomsgpack", "-o", file, "github.com/pushgate/pushgate/cmd/pushgate")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, text)
 	}

@@ -43,17 +43,22 @@ func (r *report) ratio(one row) float64 { return one.cpu / r.bare(one.workload) 
 
 func (r *report) print() {
 	t := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(t, "work\tprovider\tlatency\tper second\tCPU us each\tratio to bare\tp50\tp99\tp99.9\tpeak MB\tfailed\t")
+	_, _ = fmt.Fprintln(t, "work\tprovider\tlatency\tper second\tCPU us each\tratio to bare\tGC\tp50\tp99\tp99.9\tpeak MB\tfailed\t")
 	l := r.limits
-	_, _ = fmt.Fprintf(t, "limit: bare sender\tapns\t0s\t%.0f\t%.1f\t1.00\t\t\t\t\t\t\n", l.apns.Rate, l.apns.CPU)
-	_, _ = fmt.Fprintf(t, "limit: bare sender\tfcm\t0s\t%.0f\t%.1f\t1.00\t\t\t\t\t\t\n", l.fcm.Rate, l.fcm.CPU)
-	_, _ = fmt.Fprintf(t, "limit: JSON echo over Gin\t-\t-\t%.0f\t%.1f\t%.2f\t%s\t%s\t%s\t%.0f\t%d\t\n",
+	_, _ = fmt.Fprintf(t, "limit: bare sender\tapns\t0s\t%.0f\t%.1f\t1.00\t\t\t\t\t\t\t\n", l.apns.Rate, l.apns.CPU)
+	_, _ = fmt.Fprintf(t, "limit: bare sender\tfcm\t0s\t%.0f\t%.1f\t1.00\t\t\t\t\t\t\t\n", l.fcm.Rate, l.fcm.CPU)
+	_, _ = fmt.Fprintf(t, "limit: JSON echo over Gin\t-\t-\t%.0f\t%.1f\t%.2f\t\t%s\t%s\t%s\t%.0f\t%d\t\n",
 		l.echo.perSecond, l.echo.cpu, l.echo.cpu/l.apns.CPU, short(l.echo.p50), short(l.echo.p99), short(l.echo.p999), l.echo.peak, l.echo.failed)
 	for _, one := range r.rows {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.1f\t%.2f\t%s\t%s\t%s\t%.0f\t%d\t\n", one.name, one.provider, one.latency, one.perSecond, one.cpu, r.ratio(one),
-			short(one.p50), short(one.p99), short(one.p999), one.peak, one.failed)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.1f\t%.2f\t%.0f %%\t%s\t%s\t%s\t%.0f\t%d\t\n", one.name, one.provider, one.latency, one.perSecond, one.cpu,
+			r.ratio(one), 100*one.gc, short(one.p50), short(one.p99), short(one.p999), one.peak, one.failed)
 	}
 	_ = t.Flush()
+	for _, one := range r.rows {
+		if one.capacity > 0 {
+			_, _ = fmt.Fprintf(r.out, "%s: goodput %.0f/s at %.0f/s offered, %.0f %% of the capacity\n", one.name, one.perSecond, 2*one.capacity, 100*one.perSecond/one.capacity)
+		}
+	}
 }
 
 func short(d time.Duration) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,9 +31,10 @@ const startTimeout = 30 * time.Second
 type rig struct {
 	dir, binary, self string
 	http              *http.Client
+	profile           string // folder for CPU and heap profiles; empty writes none
 }
 
-func newRig(ctx context.Context, dir string) (*rig, error) {
+func newRig(ctx context.Context, dir, profile string) (*rig, error) {
 	binary, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -40,8 +43,8 @@ func newRig(ctx context.Context, dir string) (*rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	r := &rig{dir: dir, binary: binary, self: self, http: &http.Client{
-		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2048, MaxConnsPerHost: 0, DisableCompression: true},
+	r := &rig{dir: dir, profile: profile, binary: binary, self: self, http: &http.Client{
+		Timeout: 30 * time.Second, Transport: &http.Transport{DisableCompression: true},
 	}}
 	return r, r.writeKeys()
 }
@@ -76,14 +79,20 @@ func (r *rig) file(name string) string { return filepath.Join(r.dir, name) }
 
 // child is a process of a measurement.
 type child struct {
-	cmd *exec.Cmd
-	url string
+	cmd   *exec.Cmd
+	url   string
+	admin string // pushgate's admin listener
+
+	callers *callers
 }
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // stop ends a process and waits for it.
 func (c *child) stop() {
+	if c.callers != nil {
+		c.callers.close()
+	}
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() { _ = c.cmd.Wait(); close(done) }()
@@ -110,7 +119,7 @@ func (r *rig) spawn(ctx context.Context, args ...string) (*child, error) {
 	if err := json.NewDecoder(out).Decode(&where); err != nil {
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	return &child{cmd: cmd, url: where.URL}, nil
+	return &child{cmd: cmd, url: where.URL, callers: newCallers(where.URL)}, nil
 }
 
 // gateway starts pushgate against a stub.
@@ -122,6 +131,9 @@ func (r *rig) gateway(ctx context.Context, stub *child, s scene) (*child, error)
 		return nil, fmt.Errorf("empty data_dir: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, r.binary, "serve", "--config", r.file("pushgate.yaml"))
+	if s.procs > 0 {
+		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.procs))
+	}
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start pushgate: %w", err)
@@ -136,10 +148,15 @@ func (r *rig) gateway(ctx context.Context, stub *child, s scene) (*child, error)
 		if json.Unmarshal(lines.Bytes(), &l) != nil {
 			continue
 		}
-		if l.Msg == "listening" && l.Listener == "public" {
+		switch {
+		case l.Msg != "listening":
+		case l.Listener == "public":
 			c.url = "http://" + l.Address
+		case l.Listener == "admin":
+			c.admin = "http://" + l.Address
 		}
 		if l.Msg == "ready" {
+			c.callers = newCallers(c.url)
 			go func() { _, _ = io.Copy(io.Discard, log) }()
 			return c, nil
 		}
@@ -167,12 +184,12 @@ func (r *rig) configure(stub string, s scene) error {
 	for i := range s.apps {
 		fmt.Fprintf(&more, "  - app_id: com.example.app%d.ios\n    apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: \"%s\", ca_file: stub-ca.pem}\n", i, stub)
 	}
-	text := strings.NewReplacer("STUB", stub).Replace(`
-listen: {public: "127.0.0.1:0", admin: ""}
+	text := strings.NewReplacer("STUB", stub, "LIMIT", strconv.Itoa(cmp.Or(s.inFlight, 1000))).Replace(`
+listen: {public: "127.0.0.1:0", admin: "127.0.0.1:0"}
 data_dir: data
 apps:
   - app_id: com.example.app.ios
-    apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: "STUB", ca_file: stub-ca.pem}
+    apns: {topic: com.example.app, key_file: apns.p8, key_id: ABC1234567, team_id: TEAM123456, endpoint: "STUB", ca_file: stub-ca.pem, max_in_flight: LIMIT}
   - app_id: com.example.app.android
     fcm: {project_id: p, service_account_file: account.json, endpoint: "STUB", ca_file: stub-ca.pem}
   - app_id: com.example.refused

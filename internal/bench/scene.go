@@ -49,7 +49,7 @@ func (r *rig) fill(ctx context.Context, gw *child, n int, device func(int64) str
 				w := workload{path: pathEncrypted, batch: sceneBatch, body: func(w workload, seq int64) string {
 					return items(w, seq, func(n int64) string { return sealed(n, device(n)) })
 				}}
-				if err := r.post(ctx, gw.url, w, i); err != nil {
+				if err := gw.callers.post(w, i); err != nil {
 					failed.Store(&err)
 				}
 			}

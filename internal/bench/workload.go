@@ -19,8 +19,10 @@ type workload struct {
 	rate    int
 	workers int // requests under way in a closed loop
 	checked bool
-	body    func(w workload, seq int64) string
-	scene   scene
+	// overload measures the capacity first, then offers twice as much.
+	overload bool
+	body     func(w workload, seq int64) string
+	scene    scene
 }
 
 // scene is what a gateway has to carry beside the traffic that is measured.
@@ -29,6 +31,9 @@ type scene struct {
 	dead   int // pushkeys in the ledger
 	queued int // rows in the queue, of an app whose provider refuses
 	idle   int // keep-alive connections of callers that say nothing
+
+	procs    int // GOMAXPROCS, so that the load has a core of its own; 0 is all
+	inFlight int // max_in_flight of the app; 0 is the default
 }
 
 const (
@@ -53,9 +58,12 @@ func workloads() []workload {
 		{name: "notify, 1,000/s", path: pathMatrix, batch: 1, provider: "apns", latency: slow, rate: 1000, body: matrixBody},
 		{name: "encrypted 1, 1,000/s", path: pathEncrypted, batch: 1, provider: "fcm", latency: slow, rate: 1000, body: encryptedBody},
 		{name: "notify, 10,000 apps", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{apps: 10_000}},
-		{name: "notify, 200,000 dead pushkeys", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{dead: 200_000}},
+		{name: "notify, 1,000,000 dead pushkeys", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{dead: 1_000_000}},
 		{name: "notify, 100,000 queued", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{queued: 100_000}},
 		{name: "notify, 1,000 idle callers", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, scene: scene{idle: 1000}},
+		{name: "notify, twice what one core can", path: pathMatrix, batch: 1, provider: "apns", workers: 100, body: matrixBody, overload: true, scene: scene{procs: 1}},
+		{name: "batch 10, twice what one core can", path: pathBatch, batch: 10, provider: "apns", workers: 20, body: batchBody, overload: true, scene: scene{procs: 1}},
+		{name: "notify, twice what 100 slots can", path: pathMatrix, batch: 1, provider: "apns", latency: slow, workers: 200, body: matrixBody, overload: true, scene: scene{inFlight: 100}},
 	}
 }
 

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"net/http"
+	"regexp"
 	"runtime"
 	"strconv"
 	"time"
@@ -55,7 +56,7 @@ func NewMetrics(version string) *Metrics {
 		"app", "provider", "state", "reason")
 	m.alerts = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "alert",
-		Help: "1 while something asks for a person: paused, guard_held, breaker_open, queue_full, store_failed, orphaned, clock.",
+		Help: "1 while something asks for a person: paused, guard_held, breaker_open, queue_full, store_failed, orphaned.",
 	}, []string{"app", "alert"})
 	m.reloadOK = gauge("config_last_reload_successful", "1 when the configuration in use is the file's, 0 when the last reload was refused.")
 	m.reloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in use was loaded.")
@@ -66,12 +67,18 @@ func NewMetrics(version string) *Metrics {
 	m.registry.MustRegister(
 		m.requests, m.requestSeconds, m.requestBytes, m.attempts, m.attemptSeconds, m.notifications, m.alerts,
 		m.reloadOK, m.reloadTime, build, m.sources,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		goCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }
 
 const namespace = "pushgate"
+
+// goCollector adds to the usual numbers of a Go process how much of its CPU time collects garbage.
+func goCollector() prometheus.Collector {
+	return collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+		collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)}))
+}
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
