@@ -60,8 +60,6 @@ func (x *rig) splitByWire() {
 	x.faultEnds()
 	stop()
 	x.settle()
-	// What the cut-off node had in its hands; and suppression is per node: of a request that it answered 503 after it
-	// had delivered some of the devices, the caller's repeat may reach the other node.
-	x.dupBound = inFlight + x.sender.turned
+	x.dupBound = inFlight // what the cut-off node had in its hands
 	x.verdict()
 }

@@ -187,9 +187,14 @@ func (x *rig) verdict() {
 	x.result.first, x.result.recovery = x.recovery()
 	x.sender.mu.Lock()
 	x.result.promised, x.result.refused, x.result.cut = len(x.sender.promised), x.sender.refused, x.sender.broken
-	odd, retryAfter := x.sender.odd, x.sender.retryAfter
+	odd, retryAfter, turned := x.sender.odd, x.sender.retryAfter, x.sender.turned
 	x.sender.mu.Unlock()
 	x.result.lost, x.result.duplicates, x.result.falseRejects = len(missing), dup, len(dead)
+	if len(x.nodes) > 1 {
+		// Suppression is per node (design.md 4): of a request that was answered 503 after some of its devices had been
+		// delivered, the caller's repeat may reach the other node.
+		x.dupBound += turned
+	}
 	x.result.bound = x.dupBound
 	if len(missing) > 0 {
 		for _, n := range x.nodes {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/internal/e2e/harness"
+	"github.com/pushgate/pushgate/internal/mtls"
 	"github.com/pushgate/pushgate/internal/simulator"
 )
 
@@ -169,39 +170,45 @@ func (x *rig) certificates() {
 // callers: who has no business is not let in, and what they sent goes nowhere.
 func (x *rig) callers() {
 	x.Helper()
-	node := x.node()
-	text := func(d device) string { return body(opNotify, x.sender.event(), []device{d}) }
-	good, err := node.CA.Client("fd.example.com")
-	require.NoError(x, err)
-	revoked, err := node.CA.Client("fd.example.com")
-	require.NoError(x, err)
 	bundle, own, expired := ownAuthority(x)
-	node.WriteFile(x, "ca.pem", append(node.CA.CertPEM(), bundle...))
-	x.reload(true)
-
-	stranger := iosDevice(9000)
-	require.Equal(x, http.StatusOK, node.Post(x, node.ClientWith(x, good), string(opNotify), text(iosDevice(9001))).Status)
-	require.Equal(x, http.StatusOK, node.Post(x, node.ClientWith(x, own), string(opNotify), text(iosDevice(9002))).Status, "the second authority counts")
-	x.keepOut(node.ClientWith(x, expired), text(stranger), "expired")
-	x.keepOut(node.ClientWith(x, nil), text(stranger), "none")
 	_, foreign, _ := ownAuthority(x)
-	x.keepOut(node.ClientWith(x, foreign), text(stranger), "of another authority")
+	for _, n := range x.nodes {
+		n.WriteFile(x, "ca.pem", append(n.CA.CertPEM(), bundle...))
+	}
+	x.reload(true)
+	stranger, welcome := iosDevice(9000), iosDevice(9001)
+	text := func(d device) string { return body(opNotify, x.sender.event(), []device{d}) }
+	issued := make([][2]*mtls.Pair, len(x.nodes)) // good, and to be revoked
+	for i, n := range x.nodes {
+		for j := range issued[i] {
+			pair, err := n.CA.Client("fd.example.com")
+			require.NoError(x, err)
+			issued[i][j] = pair
+		}
+		require.Equal(x, http.StatusOK, n.Post(x, n.ClientWith(x, issued[i][0]), string(opNotify), text(welcome)).Status)
+		require.Equal(x, http.StatusOK, n.Post(x, n.ClientWith(x, own), string(opNotify), text(welcome)).Status, "the second authority counts")
+		x.keepOut(n, expired, text(stranger), "expired")
+		x.keepOut(n, nil, text(stranger), "none")
+		x.keepOut(n, foreign, text(stranger), "of another authority")
 
-	list, err := node.CA.CRL(revoked)
-	require.NoError(x, err)
-	node.WriteFile(x, "crl.pem", list)
-	node.WriteFile(x, "ca.pem", node.CA.CertPEM())
+		list, err := n.CA.CRL(issued[i][1])
+		require.NoError(x, err)
+		n.WriteFile(x, "crl.pem", list)
+		n.WriteFile(x, "ca.pem", n.CA.CertPEM())
+	}
 	x.reconfigure(func(s *harness.Settings) { s.TLS = ", crl_file: crl.pem" })
-	require.Equal(x, http.StatusOK, node.Post(x, node.ClientWith(x, good), string(opNotify), text(iosDevice(9003))).Status)
-	x.keepOut(node.ClientWith(x, revoked), text(stranger), "revoked")
+	for i, n := range x.nodes {
+		require.Equal(x, http.StatusOK, n.Post(x, n.ClientWith(x, issued[i][0]), string(opNotify), text(welcome)).Status)
+		x.keepOut(n, issued[i][1], text(stranger), "revoked")
+	}
 	x.collect()
 	require.Empty(x, x.oracle.receipts[stranger.token], "what a stranger sent went nowhere")
 }
 
 // keepOut sends with a certificate that must not be let in: a failed handshake or 401.
-func (x *rig) keepOut(c *http.Client, text, which string) {
+func (x *rig) keepOut(n *harness.Node, pair *mtls.Pair, text, which string) {
 	x.Helper()
-	a, err := x.node().Try(c, string(opNotify), text)
+	a, err := n.Try(n.ClientWith(x, pair), string(opNotify), text)
 	if err == nil {
 		require.Equal(x, http.StatusUnauthorized, a.Status, which)
 	}

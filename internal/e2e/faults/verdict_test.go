@@ -2,9 +2,7 @@ package faults
 
 import (
 	"fmt"
-	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,13 +26,6 @@ func (x *rig) inProcess(pkg string, tests ...string) {
 	x.result.note = strings.TrimSpace(x.result.note + " +" + strconv.Itoa(len(tests)) + " in process")
 }
 
-// powerLoss (F10): a process cannot fail the power of its own machine. A layer under SQLite that drops what was not synced
-// can; the rest of a crash is that of F9.
-func (x *rig) powerLoss() {
-	x.inProcess("internal/store/sqlite/powerloss", "TestPowerLoss_WhatWasCommittedIsThere", "TestPowerLoss_TheShimDropsWhatWasNotSynced")
-	x.result.lost, x.result.falseRejects = 0, 0
-}
-
 // clocks (F12): the provider's clock is days away from ours. Nothing is lost or rejected; it is our settings that are
 // under suspicion. Jumps of our own clock are tested in process.
 func (x *rig) clocks() {
@@ -55,29 +46,46 @@ func (x *rig) clocks() {
 	x.settle()
 	x.verdict()
 	x.inProcess("internal/gateway", "TestUpkeep_AJumpingClockExpiresNothing", "TestUpkeep_NothingExpiresWhileTheClockIsInDoubt")
+	if x.engine == onPostgres {
+		x.inProcess("internal/store/postgres", "TestStore_WrongClockOfANode")
+	}
 }
 
-// repeats (F16): the same request at once and again later, delivered or queued: one send, the same answer.
+// repeats (F16): the same request at once and again later, delivered or queued: one send, the same answer. What is
+// delivered is remembered by the node that did it, what is queued by all of them.
 func (x *rig) repeats() {
 	x.start(quick())
+	everyone := x.sender.nodes
 	for _, outage := range []simulator.Outage{"", simulator.OutageRefuse} {
 		x.set(simulator.APNs, simulator.Conditions{Outage: outage, Latency: 50 * time.Millisecond})
 		for i := range 20 {
-			event, d := x.sender.event(), []device{iosDevice(i), androidDevice(i)}
-			var all sync.WaitGroup
-			for range 10 {
-				all.Go(func() { x.sender.send(opMatrix, event, d...) })
+			x.sender.nodes = only(x, i%len(x.nodes))
+			x.repeat(iosDevice(i), androidDevice(i))
+			if outage != "" {
+				x.sender.nodes = everyone
+				x.repeat(iosDevice(i))
 			}
-			all.Wait()
-			x.until("an answer", func() bool { return x.sender.send(opMatrix, event, d...) })
 		}
 	}
+	x.sender.nodes = everyone
 	x.set(simulator.APNs, simulator.Conditions{})
 	x.faultEnds()
 	x.settle()
 	x.verdict()
 	require.Zero(x, x.result.duplicates)
 	x.inProcess("internal/gateway", "TestDeliver_SuppressionWindowRenewsWithEachRepeat", "TestDeliver_TwinsShareOneAttemptAndItsAnswer", "TestBadge_NeverSuppressedAndCollapsesPerDevice")
+}
+
+// repeat sends one request ten times at once, and then until it is answered 2xx.
+func (x *rig) repeat(devices ...device) {
+	x.Helper()
+	event := x.sender.event()
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() { x.sender.send(opMatrix, event, devices...) })
+	}
+	all.Wait()
+	x.until("an answer", func() bool { return x.sender.send(opMatrix, event, devices...) })
 }
 
 // poison (F17): notifications that no provider will ever take, among others. They are dead-lettered, never rejected.
@@ -104,11 +112,7 @@ func (x *rig) poison() {
 	x.settle()
 	x.verdict()
 	require.Empty(x, x.sender.rejected)
-	dead := int64(0)
-	for _, n := range x.nodes {
-		dead += n.Metrics(x).Devices("dead_lettered")
-	}
-	require.EqualValues(x, 9, dead, "three devices, three times")
+	require.EqualValues(x, 9, x.deadLettered(), "three devices, three times")
 	x.inProcess("internal/gateway", "TestRetry_PoisonIsDeadLetteredAndItsNeighboursArrive")
 }
 
@@ -119,70 +123,6 @@ func isOne(of []device, token string) bool {
 		}
 	}
 	return false
-}
-
-// credentials (F19): fresh credentials under load, then a key that Apple does not know. The app is paused, nobody is
-// rejected, and the backlog follows the fix.
-func (x *rig) credentials() {
-	x.start(quick())
-	old := x.sim.Info.Credentials
-	stop := x.load(x.mixed)
-	fresh, err := x.sim.WriteCredentials(x.ctx(), filepath.Join(x.TempDir(), "fresh"), simulator.CredentialOptions{})
-	require.NoError(x, err)
-	vapid := old.VAPIDKeyFile // stays: a subscription knows one application server key
-	fresh.VAPIDKeyFile = vapid
-	x.sim.Info.Credentials = fresh
-	x.reconfigure(func(*harness.Settings) {})
-	time.Sleep(500 * time.Millisecond)
-	require.NoError(x, x.sim.Revoke(x.ctx(), old.APNsKeyID))
-	time.Sleep(500 * time.Millisecond)
-
-	require.NoError(x, x.sim.Revoke(x.ctx(), fresh.APNsKeyID)) // and now the new one, too
-	x.until("the pause", func() bool { return x.sum(x.node(), "pushgate_app_paused", `app="`+harness.AppIOS+`"`) == 1 })
-	x.during(time.Second, time.Minute)
-	for _, n := range x.nodes {
-		ready := n.Admin(x, "/readyz")
-		require.Equal(x, http.StatusOK, ready.Status, "a paused app leaves the gateway ready")
-	}
-	mended, err := x.sim.WriteCredentials(x.ctx(), filepath.Join(x.TempDir(), "mended"), simulator.CredentialOptions{})
-	require.NoError(x, err)
-	mended.VAPIDKeyFile = vapid
-	x.sim.Info.Credentials = mended
-	x.reconfigure(func(*harness.Settings) {})
-	x.faultEnds()
-	x.until("the end of the pause", func() bool { return x.sum(x.node(), "pushgate_app_paused", `app="`+harness.AppIOS+`"`) == 0 })
-	stop()
-	x.settle()
-	x.verdict()
-	require.Empty(x, x.sender.rejected)
-	require.Zero(x, x.turnedAway(harness.AppAndroid))
-	require.Positive(x, x.queued(harness.AppIOS))
-}
-
-// massBadToken (F20): production and sandbox are swapped. Every token is "bad", and nobody is rejected.
-func (x *rig) massBadToken() {
-	x.start(quick("reject_guard: {enabled: true, share: 0.2, min: 50, window: 1s}"))
-	x.script(simulator.APNs, simulator.AnyToken, simulator.Answer{Reason: "BadDeviceToken", Times: simulator.Forever})
-	x.take(100, to(iosDevice))
-	require.InDelta(x, 1, x.sum(x.node(), "pushgate_alert", `alert="guard_held"`, `app="`+harness.AppIOS+`"`), 0)
-	x.take(100, func(i int) order { return order{opBatch, []device{iosDevice(i), androidDevice(i)}} })
-	x.during(time.Second, time.Minute)
-	x.script(simulator.APNs, simulator.AnyToken)
-	x.faultEnds()
-	x.settle()
-	x.verdict()
-	require.Empty(x, x.sender.rejected)
-
-	// A single bad token in good company is dead: the guard is no excuse for never cleaning up.
-	bad := iosDevice(7)
-	x.doom(bad)
-	time.Sleep(1200 * time.Millisecond) // the wave leaves the window
-	x.take(200, to(func(i int) device { return iosDevice(10_000 + i) }))
-	x.script(simulator.APNs, bad.token, simulator.Answer{Reason: "BadDeviceToken", Times: simulator.Forever})
-	if x.engine == onSQLite {
-		require.True(x, x.sender.send(opMatrix, x.sender.event(), bad))
-		require.True(x, x.sender.rejected[bad.token])
-	}
 }
 
 // gone (F21): 410 counts when it is later than the registration, and a new registration ends it.
