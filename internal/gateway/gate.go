@@ -181,10 +181,13 @@ func (g *gate) pause(generation uint64, reason string, now time.Time) bool {
 }
 
 // block closes the gate because the provider asked the whole app to wait. Without a time the ladder decides. Answers to
-// requests that were under way together count once.
-func (g *gate) block(asked time.Duration, ladder backoff.Ladder, now time.Time) {
+// requests that were under way together count once, answers to requests with older settings not at all.
+func (g *gate) block(generation uint64, asked time.Duration, ladder backoff.Ladder, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if generation != g.generation.Load() {
+		return
+	}
 	if asked <= 0 {
 		if now.Before(g.blocked) {
 			return
@@ -204,13 +207,17 @@ func (g *gate) flowing() {
 	}
 }
 
-// renew opens a blocked gate and lets a paused app probe at once, with settings of a new generation (after a reload).
-func (g *gate) renew(generation uint64, now time.Time) {
+// renew lets a paused app probe at once with settings of a new generation (after a reload). What the provider asked the
+// whole app to wait for holds on, unless the settings are others: then it was asked of somebody else.
+func (g *gate) renew(generation uint64, others bool, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.generation.Store(generation)
-	g.blocks.Store(0)
-	g.blocked, g.probeAt = time.Time{}, now
+	g.probeAt = now
+	if others {
+		g.blocks.Store(0)
+		g.blocked = time.Time{}
+	}
 }
 
 // shutUntil returns until when no request may go out as far as is known now; zero when one may. It takes no permit.

@@ -139,6 +139,28 @@ func TestPause_WhatOldSettingsLedToDoesNotPauseTheNewOnes(t *testing.T) {
 	})
 }
 
+// What a provider asked a whole app to wait for holds over a reload, unless that brings other settings.
+func TestBlock_HoldsOverAReloadOfTheSameSettings(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled.delayed(30*time.Minute).scoped(push.ScopeApp), ok)
+		h.provider.script("late", throttled.delayed(30*time.Minute).scoped(push.ScopeApp).after(4*time.Second), ok)
+		go func() { _, _ = h.deliver(event("late", "$e")) }()
+		time.Sleep(time.Second)
+		require.Equal(t, push.StateQueued, h.state(event("k", "$e")))
+		require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+		require.Equal(t, push.StateQueued, h.state(event("l", "$e")))
+		time.Sleep(time.Second)
+		require.Equal(t, 2, h.provider.count())
+		h.apps[0].Fingerprint = "two"
+		require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+		time.Sleep(4 * time.Second)
+		require.Equal(t, push.StateDelivered, h.state(event("m", "$e")), "what the old settings were told is nothing to the new ones")
+		time.Sleep(time.Hour)
+	})
+}
+
 func TestPause_EndsOnlyByAnAnswer(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -193,7 +193,7 @@ func (g *Gateway) weighLater(t trial, cfg *Config, reason string, now time.Time)
 	case push.ScopeApp:
 		// A single 5xx without a time does not stop an app: when they repeat, the breaker does.
 		if o.Delay > 0 || !o.Transport {
-			t.lane.gate.block(o.Delay, backoff.Ladder(cfg.Retry), now)
+			t.lane.gate.block(t.permit.generation, o.Delay, backoff.Ladder(cfg.Retry), now)
 		}
 	case push.ScopeConnection:
 		if o.Delay <= 0 && t.attempts == 0 {

@@ -66,7 +66,7 @@ func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 		l := old[name]
 		if l == nil {
 			l = g.newLane(name, b)
-			l.gate.renew(b.generation, now)
+			l.gate.renew(b.generation, true, now)
 			if !first { // at start, the store was told before the ledger was read
 				g.noteSettings(app) // which may have been others some time ago
 			}
@@ -109,7 +109,7 @@ func (g *Gateway) rebind(l *lane, b *binding, now time.Time) *binding {
 		g.chores.wake(l.name)
 	}
 	l.slots.resize(b.MaxInFlight)
-	l.gate.renew(b.generation, now)
+	l.gate.renew(b.generation, was.Fingerprint != b.Fingerprint, now)
 	return was
 }
 
