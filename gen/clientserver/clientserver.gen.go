@@ -832,11 +832,12 @@ var swaggerSpec = []string{
 	"whHECaemCPPOGbtZzL1662AsjXV8CgOlCKmJ0jfD8XEa9SJf2p9I6+pLI0s3LN/u7m4qQ5rv6jsKtOL9",
 	"3b3nv18+cedx754fN79FySP2XzJT+3CPBr3/jkFvf3l+UH176jGO3r/EZs1VRB7w7kVGa86zmflURSGI",
 	"vUS0fY1/zC+BEMkQE7vQdKOBteftWO92pbabmlXSQkrIlyLV3sxCQw8CfKOFiNQwXp28LrWl3VRmU6Lm",
-	"MtHfXgt1YnqtppnOsZZPFcwwdER87Zh+8D/4WJF0bDIQ3ss694Vbly3YqjPqvAgXqr6buT4omuo6XFdG",
-	"6z7qdLbtdWNWmslos1+H/CxQKpbfnOg+c0PK19zc1/ruy0fMsj1eLKp1EZ6CCERxWbF//oZX3cMZc8/m",
-	"X+fC18uP2Fc6nI+LZVHoP2yP0XxVnhHwReDkr+7+fwX0vRfo1tyT4wEvmmV+veP/QNY4YPSNoSpTojja",
-	"BIBt49Ka/NGqufnqZ11tf7t5jB/qgvrbzeMNfUc8yd8Q9ZHcRKxnUjt37yIatVrwcjVR33On30S2QkE3",
-	"LxK7DUQsCza7LHjDrHsRqRcW91S93eJdMM20XfqvFZyXKPvRG6rA8rzmZNyQC7DT/N+Im8f/DQAA//8=",
+	"MtHfXgt1YnqtppnOsZZPFcwwdER87Zh+8D/4WJF0bDIQ3ss694Vbly3YqjPqvAgXKnx1rfqsPKOhqAuc",
+	"3d3ajpuipim/w31mtO6jTmfb3kfmVTFbbTb0kJ8FzsXymyPfZ65Q+aKcG1/ffTuJabgHlEW1LsJTEIFJ",
+	"Liv2z18Bq5s8Y27q/OvcCHv5GfxKC/RxsW4KDYrtQZzv0jNEvgi9/N3e/6+Iv/cC3ZqLdDzgRbPM73/8",
+	"H0grBwzPMVRlShxIm4DAbVxak2BaRTnfDa3L8W83j/FDXXF/u3m8oe+ISPkrpD6Sm4j1VGvn7l1Eo1Yr",
+	"Yi436ovw9JvYWKj45lVkt4GIZcFmlwVvmHUvIvXC4p4qyFvEDKaZtkv/94ITF6VHekMlWp7XpI3TSoCd",
+	"5j9P3Dz+bwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

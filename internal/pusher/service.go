@@ -2,7 +2,9 @@ package pusher
 
 import (
 	"context"
+	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/push"
@@ -93,7 +95,26 @@ func (s *Service) Set(ctx context.Context, owner push.Owner, device string, c Ch
 	if p.Encryption, err = c.encryption(r.encryption, s.now(), s.loc); err != nil {
 		return err
 	}
+	if err := s.room(ctx, key); err != nil {
+		return err
+	}
 	return stored(s.store.SetPusher(ctx, Registration{Pusher: p, Evict: !c.Append}))
+}
+
+// maxPushers bounds what one person can store, and how many rows one event for that person becomes. No document has a
+// limit; who keeps every pushkey that a phone ever had stays far below. Sets that race may pass it by a few.
+const maxPushers = 500
+
+// room refuses one pusher too many. What is there can always be updated.
+func (s *Service) room(ctx context.Context, key Key) error {
+	list, err := s.store.ListPushers(ctx, key.Owner)
+	if err != nil {
+		return stored(err)
+	}
+	if len(list) < maxPushers || slices.ContainsFunc(list, func(p Pusher) bool { return p.Key == key }) {
+		return nil
+	}
+	return invalid(fmt.Sprintf("there are %d pushers already: delete one that is not needed", maxPushers))
 }
 
 // AvailableChannels returns every configured channel with its default. The Matrix realm has none.

@@ -3,6 +3,7 @@ package pusher_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -308,4 +309,24 @@ func one(t *testing.T, b bundle, owner push.Owner) pusher.Pusher {
 	all := list(t, b, owner)
 	require.Len(t, all, 1)
 	return all[0]
+}
+
+// One person must not be able to fill the disk, nor make one event a million notifications.
+func TestSet_OnePersonHasOnlySoMany(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	number := func(n int) pusher.Change {
+		return with(matrixChange(), func(c *pusher.Change) { c.Pushkey = push.NewText(fmt.Sprint("key ", n)) })
+	}
+	const most = 500
+	for n := range most {
+		require.NoError(t, b.Set(t.Context(), b.alice, "PHONE", number(n)))
+	}
+	require.NoError(t, b.Set(t.Context(), b.bob, "PHONE", number(most)), "another person's count is their own")
+	requireError(t, b.Set(t.Context(), b.alice, "PHONE", number(most)), "M_INVALID_PARAM", "there are 500 pushers already: delete one that is not needed")
+	require.Len(t, list(t, b, b.bob), 1, "who is refused evicts nobody")
+	require.NoError(t, b.Set(t.Context(), b.alice, "PHONE", number(7)), "what is there can be updated")
+	require.NoError(t, b.Set(t.Context(), b.alice, "PHONE", with(number(7), func(c *pusher.Change) { c.Delete, c.Kind = true, push.Text{} })))
+	require.NoError(t, b.Set(t.Context(), b.alice, "PHONE", number(most)))
+	require.Len(t, list(t, b, b.alice), most)
 }

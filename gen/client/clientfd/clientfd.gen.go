@@ -711,7 +711,8 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -722,7 +723,8 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -740,7 +742,8 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -751,7 +754,8 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -924,7 +928,8 @@ func (c *Client) ListPushers(ctx context.Context, reqEditors ...RequestEditorFn)
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes any type of body and a specified content type.
 //
@@ -945,7 +950,8 @@ func (c *Client) SetPusherWithBody(ctx context.Context, contentType string, body
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -983,7 +989,8 @@ func (c *Client) ErezeptListPushers(ctx context.Context, reqEditors ...RequestEd
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1004,7 +1011,8 @@ func (c *Client) ErezeptSetPusherWithBody(ctx context.Context, contentType strin
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1500,7 +1508,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1511,7 +1520,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1531,7 +1541,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1542,7 +1553,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 	// replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+	// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+	// 500 registrations.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2876,7 +2888,8 @@ func (c *ClientWithResponses) ListPushersWithResponse(ctx context.Context, reqEd
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2893,7 +2906,8 @@ func (c *ClientWithResponses) SetPusherWithBodyWithResponse(ctx context.Context,
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2925,7 +2939,8 @@ func (c *ClientWithResponses) ErezeptListPushersWithResponse(ctx context.Context
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2942,7 +2957,8 @@ func (c *ClientWithResponses) ErezeptSetPusherWithBodyWithResponse(ctx context.C
 //
 // What is done depends on `kind`. With `http`, the caller's registration with this `app_id` and `pushkey` is created, or
 // replaced whole: its key chain starts anew (A_27154, A_27155, A_27157). With `null` it is deleted with its channels (A_27156,
-// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error.
+// A_27197-01); deleting what does not exist is no error. A request without `kind` is an error. A person has at most
+// 500 registrations.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -320,6 +320,7 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 	// whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+	// A user has at most 500 pushers.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -330,6 +331,7 @@ type ClientInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 	// whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+	// A user has at most 500 pushers.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -358,6 +360,7 @@ func (c *Client) MatrixListPushers(ctx context.Context, reqEditors ...RequestEdi
 //
 // What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 // whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+// A user has at most 500 pushers.
 //
 // Takes any type of body and a specified content type.
 //
@@ -378,6 +381,7 @@ func (c *Client) MatrixSetPusherWithBody(ctx context.Context, contentType string
 //
 // What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 // whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+// A user has at most 500 pushers.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -518,6 +522,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 	// whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+	// A user has at most 500 pushers.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -528,6 +533,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 	// whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+	// A user has at most 500 pushers.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -783,6 +789,7 @@ func (c *ClientWithResponses) MatrixListPushersWithResponse(ctx context.Context,
 //
 // What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 // whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+// A user has at most 500 pushers.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -799,6 +806,7 @@ func (c *ClientWithResponses) MatrixSetPusherWithBodyWithResponse(ctx context.Co
 //
 // What is done depends on `kind`. With `http`, the user's pusher with this `app_id` and `pushkey` is created, or replaced
 // whole. With `null` it is deleted; deleting what does not exist is no error. A request without `kind` is an error.
+// A user has at most 500 pushers.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
