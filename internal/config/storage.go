@@ -1,14 +1,14 @@
 package config
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/pushgate/pushgate/internal/store/keyring"
 )
 
 const storageSQLite = "sqlite"
@@ -83,21 +83,16 @@ func (s Storage) checkURL(report func(path, problem string)) {
 	checkReadable("password_file", s.PasswordFile, report)
 }
 
-// checkKeyFile looks at the shape only. It says nothing about what it saw.
+// checkKeyFile asks the package that will read the key. It says nothing about what it saw.
 func checkKeyFile(path, file string, report func(path, problem string)) {
-	text, err := os.ReadFile(file)
-	if err != nil {
+	var unread *fs.PathError
+	switch err := keyring.CheckFile(file); {
+	case err == nil:
+	case errors.As(err, &unread):
 		report(path, unreadable(err))
-		return
+	default:
+		report(path, "must hold one line: 32 bytes in hex or Base64")
 	}
-	line := strings.TrimSpace(string(text))
-	if b, err := hex.DecodeString(line); err == nil && len(b) == 32 {
-		return
-	}
-	if b, err := base64.StdEncoding.DecodeString(line); err == nil && len(b) == 32 {
-		return
-	}
-	report(path, "must hold one line: 32 bytes in hex or Base64")
 }
 
 func checkReadable(path, file string, report func(path, problem string)) {
