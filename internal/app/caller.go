@@ -108,26 +108,11 @@ func (k *caller) refresh() error {
 	return nil
 }
 
-// watch calls refresh until ctx ends. A failure is logged once and again when it changes.
+// watch calls refresh until ctx ends.
 func (k *caller) watch(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	last := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		text := ""
-		if err := k.refresh(); err != nil {
-			text = err.Error()
-		}
-		if text != last && text != "" {
-			k.log.Error("certificates for gateways not renewed, the old ones stay in use", slog.String("error", text))
-		}
-		last = text
-	}
+	mtls.Repeat(ctx, every, k.refresh, func(problem string) {
+		k.log.Error("certificates for gateways not renewed, the old ones stay in use", slog.String("error", problem))
+	})
 }
 
 // newOutward builds the clients. Every address that is dialled is judged, as apps have chosen the gateways.

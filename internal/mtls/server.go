@@ -123,8 +123,15 @@ func (s *Server) Refresh() error {
 	return nil
 }
 
-// Watch calls Refresh until ctx ends. A failure is logged once and again when it changes.
+// Watch calls Refresh until ctx ends.
 func (s *Server) Watch(ctx context.Context, every time.Duration) {
+	Repeat(ctx, every, s.Refresh, func(problem string) {
+		s.log.Error("certificates not renewed, the old ones stay in use", slog.String("error", problem))
+	})
+}
+
+// Repeat calls refresh every so often until ctx ends. A failure is told once, and again when its text changes.
+func Repeat(ctx context.Context, every time.Duration, refresh func() error, failed func(problem string)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	last := ""
@@ -135,11 +142,11 @@ func (s *Server) Watch(ctx context.Context, every time.Duration) {
 		case <-ticker.C:
 		}
 		text := ""
-		if err := s.Refresh(); err != nil {
+		if err := refresh(); err != nil {
 			text = err.Error()
 		}
 		if text != last && text != "" {
-			s.log.Error("certificates not renewed, the old ones stay in use", slog.String("error", text))
+			failed(text)
 		}
 		last = text
 	}
