@@ -56,7 +56,7 @@ func NewMetrics(version string) *Metrics {
 		"app", "provider", "state", "reason")
 	m.alerts = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "alert",
-		Help: "1 while something asks for a person: paused, guard_held, breaker_open, queue_full, store_failed, orphaned.",
+		Help: "1 while something asks for a person: paused, guard_held, breaker_open, queue_full, store_failed, orphaned, clock.",
 	}, []string{"app", "alert"})
 	m.reloadOK = gauge("config_last_reload_successful", "1 when the configuration in use is the file's, 0 when the last reload was refused.")
 	m.reloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in use was loaded.")
