@@ -40,6 +40,7 @@ type Engine struct {
 	logger   *slog.Logger
 	observer Observer
 	budget   budget
+	pressure *pressure
 	buffers  sync.Pool // of *[]byte
 	strays   []Strays
 }
@@ -52,6 +53,7 @@ func New(o Options) (*Engine, error) {
 	if e.logger == nil {
 		e.logger = slog.New(slog.DiscardHandler)
 	}
+	e.pressure = newPressure(e.logger)
 	if e.budget.limit = o.MaxInFlightBytes; e.budget.limit == 0 {
 		e.budget.limit = defaultMaxInFlightBytes
 	}

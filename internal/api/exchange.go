@@ -27,6 +27,7 @@ type exchange struct {
 	problem  string // what the caller did wrong, in fixed words
 	level    slog.Level
 	cause    string // what went wrong here
+	shed     bool   // refused at the door: counted, and not worth a line each
 }
 
 type exchangeKey struct{}
@@ -140,6 +141,9 @@ func (e *Engine) finish(c *gin.Context, x *exchange, start time.Time) {
 		e.observer.ObserveRequest(x.operation(), c.Writer.Status(), took, x.bytes)
 	}
 	ctx := c.Request.Context()
+	if x.shed {
+		return
+	}
 	if x.cause != "" {
 		e.logger.LogAttrs(ctx, x.level, "request failed", slog.String("cause", x.cause),
 			slog.String("operation", x.operation()), slog.String("request_id", push.RequestID(ctx)))

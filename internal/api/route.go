@@ -19,6 +19,12 @@ type route struct {
 func (r *route) prepare(c *gin.Context) {
 	x := exchangeOf(c)
 	x.route = r
+	if !r.engine.pressure.enter(c.Request.Context()) {
+		x.shed = true
+		r.engine.fail(c, &push.Error{Kind: push.Limited, RetryAfter: pressureDelay})
+		return
+	}
+	defer r.engine.pressure.leave()
 	if err := unescapeParams(c); err != nil {
 		r.engine.fail(c, err)
 		return
