@@ -85,7 +85,7 @@ func (f *flight) standInLine(w *waiter) {
 		select {
 		case <-w.ready:
 			if b, p, ok := f.takeOff(time.Now()); ok {
-				f.send(b, p)
+				f.g.crew.do(errand{f, b, p}) // on a stack that is deep already
 			}
 			return
 		case <-timer.C:
