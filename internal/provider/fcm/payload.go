@@ -213,7 +213,7 @@ func defaultPayload(data push.Object) []byte {
 
 // reservedKey reports whether FCM refuses a message with this member in data.
 func reservedKey(name string) bool {
-	return name == "from" || name == "message_type" || strings.HasPrefix(name, "google.") || strings.HasPrefix(name, "gcm.")
+	return name == "" || name == "from" || name == "message_type" || strings.HasPrefix(name, "google.") || strings.HasPrefix(name, "gcm.")
 }
 
 // shorten cuts s to at most limit bytes, on the border of a character and with an ellipsis where there is room for one.
