@@ -46,7 +46,7 @@ const (
 		FROM clock, first f JOIN payload p ON p.id = f.id WHERE (f.id IN (SELECT id FROM taken)) IS TRUE`
 )
 
-// maxRounds bounds how often a claim looks behind lines with nothing to take.
+// maxRounds bounds how often a claim looks behind lines with nothing to take, and rows that cannot be opened.
 const maxRounds = 20
 
 // unreadable is how long a row waits that cannot be opened: a key may be missing for a while.
@@ -64,18 +64,16 @@ func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.
 		if err != nil && len(rows) == 0 {
 			return nil, fmt.Errorf("claim: %w", err)
 		}
-		rows = append(rows, more...)
-		if !again || err != nil { // what is leased already must reach the caller
+		opened := s.open(ctx, id, more)
+		rows = append(rows, opened...)
+		if err != nil || !again && len(opened) == len(more) { // what is leased already must reach the caller
 			break
 		}
-	}
-	for i := range rows {
-		rows[i].AppID = id
 	}
 	slices.SortFunc(rows, func(a, b push.Queued) int {
 		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
 	})
-	return s.open(ctx, rows), nil
+	return rows, nil
 }
 
 // claim returns rows with their payloads still sealed. again says that it met lines with nothing to take, which are put
@@ -147,21 +145,24 @@ func scanRow(rows pgx.Rows, now time.Time) (push.Queued, error) {
 	return r, err
 }
 
-// open opens the payloads. A row that cannot be opened is put back for a while and never stops its neighbours.
-func (s *Store) open(ctx context.Context, rows []push.Queued) []push.Queued {
-	opened := rows[:0]
+// open opens the payloads. Rows that cannot be opened are put back for a while and never stop their neighbours.
+func (s *Store) open(ctx context.Context, app push.AppID, rows []push.Queued) []push.Queued {
+	var opened []push.Queued
 	var later []push.Settlement
+	var cause error
 	for _, r := range rows {
 		plain, err := s.sealer.Open(payloadPlace(r.Device, r.Dedup, stamp(r.Accepted)), r.Payload)
 		if err != nil {
-			s.logger.Error("queued row cannot be opened, it waits", slog.Int64("row", r.ID), slog.String("app", string(r.AppID)), slog.Any("error", err))
+			cause = err
 			later = append(later, push.Settlement{Held: push.Held{ID: r.ID, Lease: r.Lease}, Due: s.now().Add(unreadable), Attempts: r.Attempts, StaleDead: r.StaleDead})
 			continue
 		}
-		r.Payload = plain
+		r.AppID, r.Payload = app, plain
 		opened = append(opened, r)
 	}
 	if len(later) > 0 {
+		s.logger.Error("queued rows cannot be opened, they wait",
+			slog.String("app", string(app)), slog.Int("rows", len(later)), slog.Int64("one", later[0].ID), slog.Any("error", cause))
 		if _, err := s.Settle(ctx, later); err != nil {
 			s.logger.Error("cannot put rows back", slog.Any("error", err))
 		}

@@ -30,6 +30,9 @@ const (
 // readAhead is how many rows of one device are found at once.
 const readAhead = 64
 
+// maxRounds bounds how often a claim looks behind rows that cannot be opened.
+const maxRounds = 20
+
 // unreadable is how long a row waits that cannot be opened: a key may be missing for a while.
 const unreadable = time.Minute
 
@@ -47,18 +50,33 @@ type claim struct {
 
 // Claim implements store.Queue.
 func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
-	c := &claim{store: s, ctx: ctx, limit: limit, now: s.clock.now()}
-	c.until = c.now + lease.Microseconds()
-	if err := c.collect(id); err != nil {
-		return nil, fmt.Errorf("claim: %w", err)
+	var rows []push.Queued
+	for range maxRounds {
+		more, err := s.claim(ctx, id, limit-len(rows), lease)
+		if err != nil && len(rows) == 0 {
+			return nil, fmt.Errorf("claim: %w", err)
+		}
+		opened := s.open(ctx, id, more)
+		rows = append(rows, opened...)
+		if err != nil || len(opened) == len(more) { // what is leased already must reach the caller
+			break
+		}
 	}
-	if len(c.doomed) > 0 {
-		s.supersede(ctx, c.doomed)
-	}
-	slices.SortFunc(c.rows, func(a, b push.Queued) int {
+	slices.SortFunc(rows, func(a, b push.Queued) int {
 		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
 	})
-	return s.open(ctx, c.rows), nil
+	return rows, nil
+}
+
+// claim returns rows with their payloads still sealed.
+func (s *Store) claim(ctx context.Context, id push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
+	c := &claim{store: s, ctx: ctx, limit: limit, now: s.clock.now()}
+	c.until = c.now + lease.Microseconds()
+	err := c.collect(id)
+	if err == nil && len(c.doomed) > 0 {
+		s.supersede(ctx, c.doomed)
+	}
+	return c.rows, err
 }
 
 // collect takes rows: first of devices that earlier claims had to pass, then from the cursor on.
@@ -79,6 +97,7 @@ func (c *claim) collect(id push.AppID) error {
 		for _, r := range c.rows {
 			s.giveBack(r.ID)
 		}
+		c.rows = nil
 	}
 	return err
 }
@@ -219,21 +238,24 @@ func (s *Store) scan(rows *sql.Rows, id push.AppID) (push.Queued, error) {
 	return r, nil
 }
 
-// open opens the payloads. A row that cannot be opened is put back for a while and never stops its neighbours.
-func (s *Store) open(ctx context.Context, rows []push.Queued) []push.Queued {
-	opened := rows[:0]
+// open opens the payloads. Rows that cannot be opened are put back for a while and never stop their neighbours.
+func (s *Store) open(ctx context.Context, app push.AppID, rows []push.Queued) []push.Queued {
+	var opened []push.Queued
 	var later []push.Settlement
+	var cause error
 	for _, r := range rows {
 		plain, err := s.sealer.Open(payloadPlace(r.Device, r.Dedup, stamp(r.Accepted)), r.Payload)
 		if err != nil {
-			s.logger.Error("queued row cannot be opened, it waits", slog.Int64("row", r.ID), slog.String("app", string(r.AppID)), slog.Any("error", err))
+			cause = err
 			later = append(later, push.Settlement{Held: push.Held{ID: r.ID, Lease: r.Lease}, Due: s.clock.read().Add(unreadable), Attempts: r.Attempts, StaleDead: r.StaleDead})
 			continue
 		}
-		r.Payload = plain
+		r.AppID, r.Payload = app, plain
 		opened = append(opened, r)
 	}
 	if len(later) > 0 {
+		s.logger.Error("queued rows cannot be opened, they wait",
+			slog.String("app", string(app)), slog.Int("rows", len(later)), slog.Int64("one", later[0].ID), slog.Any("error", cause))
 		if _, err := s.Settle(ctx, later); err != nil {
 			s.logger.Error("cannot put rows back", slog.Any("error", err))
 		}
