@@ -61,9 +61,25 @@ func (h *handlers) NotifyEncryptedBatch(ctx context.Context, r wire.NotifyEncryp
 	return wire.NotifyEncryptedBatch200JSONResponse{BatchDoneJSONResponse: wire.BatchDoneJSONResponse(answer)}, nil
 }
 
+// maxFanOut bounds the bytes that one anonymous request makes us read again and again: the event for each device. A Matrix
+// event has at most 64 KiB, so even with 250 devices it stays below.
+const maxFanOut = 16 << 20
+
+// weight is how many bytes the members of an event have that the notifications of a request share.
+func weight(e *push.Event) int {
+	n := len(e.Content)
+	for _, t := range []push.Text{e.ID, e.RoomID, e.Type, e.Sender, e.SenderDisplayName, e.RoomName, e.RoomAlias, e.Membership} {
+		n += len(t.Reveal())
+	}
+	return n
+}
+
 // notify delivers the devices of one notification and returns the dead pushkeys. It has no way to say that a device
 // failed, so a device that is not taken care of fails the request.
 func (h *handlers) notify(ctx context.Context, notifications []push.Notification) ([]string, error) {
+	if n := len(notifications); n > 1 && n*weight(notifications[0].Event) > maxFanOut {
+		return nil, &push.Error{Kind: push.TooLarge, Msg: "Too large an event for so many devices."}
+	}
 	deliveries, err := h.deliver(ctx, notifications)
 	if err != nil {
 		return nil, err

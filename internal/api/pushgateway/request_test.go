@@ -327,6 +327,30 @@ func TestBodySize(t *testing.T) {
 	}
 }
 
+// One request must not make us read a megabyte a thousand times.
+func TestNotify_AnEventTooLargeForSoManyDevices(t *testing.T) {
+	t.Parallel()
+	body := func(size, n int) string {
+		return `{"notification":{"event_id":"$e","content":{"body":"` + strings.Repeat("x", size) + `"},` + strings.TrimPrefix(devices(n), `{"notification":{`)
+	}
+	for path, want := range map[string]string{
+		pathMatrix: `{"errcode":"M_TOO_LARGE","error":"Too large an event for so many devices."}`,
+		pathNotify: `{"error":"Notification object is too large.","details":{"max_request_size_kb":1024}}`,
+	} {
+		e := newEdge(t, nil)
+		for _, ok := range []string{body(64<<10, 250), body(1000, 1000), body(1<<19, 30), body(1<<20-200, 1)} {
+			require.Equal(t, http.StatusOK, e.post(path, ok).Code)
+		}
+		calls := e.gateway.calls
+		for _, bad := range []string{body(64<<10, 260), body(1<<19, 40), body(900_000, 1000)} {
+			w := e.post(path, bad)
+			require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
+			require.JSONEq(t, want, w.Body.String())
+		}
+		require.Equal(t, calls, e.gateway.calls, "something was delivered")
+	}
+}
+
 func TestBodyBudget_OverloadIs503(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, func(_ *pushgateway.Options, o *api.Options) { o.MaxInFlightBytes = int64(len(validBody(pathNotify))) })
