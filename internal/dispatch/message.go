@@ -94,9 +94,13 @@ func compose(payload push.Object, channel string) ([]byte, error) {
 	return objectOf(append(members, member{channelMember, quote(channel)})), nil
 }
 
-// fit shortens a message to what a frame holds. It returns monthkey.ErrTooLong when there is nothing left to shorten.
-func fit(message []byte) ([]byte, error) {
-	over := len(message) - monthkey.MaxMessage
+// maxPlain bounds what goes out in clear: every gateway takes 3 KB of it, and no push provider takes more than 4 KB in
+// all, so that more would be told 202 and never arrive.
+const maxPlain = 3 << 10
+
+// fit shortens a message to limit bytes. It returns monthkey.ErrTooLong when there is nothing left to shorten.
+func fit(message []byte, limit int) ([]byte, error) {
+	over := len(message) - limit
 	if over <= 0 {
 		return message, nil
 	}

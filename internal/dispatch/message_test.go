@@ -74,7 +74,7 @@ func TestFit_ShortensInOrderOnCharacterBorders(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := fit([]byte(tt.in))
+			out, err := fit([]byte(tt.in), monthkey.MaxMessage)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(out), monthkey.MaxMessage)
 			var m map[string]string
@@ -83,7 +83,7 @@ func TestFit_ShortensInOrderOnCharacterBorders(t *testing.T) {
 		})
 	}
 	for _, in := range []string{`{"x":"` + fill(1018, "x") + `"}`, `{"Message":[` + fill(600, "1,") + `1]}`} {
-		_, err := fit([]byte(in))
+		_, err := fit([]byte(in), monthkey.MaxMessage)
 		require.ErrorIs(t, err, monthkey.ErrTooLong)
 	}
 }
@@ -101,7 +101,7 @@ func FuzzFit(f *testing.F) {
 		require.NoError(t, err)
 		message, err := compose(in, "c")
 		require.NoError(t, err)
-		out, err := fit(message)
+		out, err := fit(message, monthkey.MaxMessage)
 		if err != nil {
 			require.ErrorIs(t, err, monthkey.ErrTooLong)
 			return

@@ -131,7 +131,7 @@ func (d *Dispatcher) fill(p *parcel) {
 			p.dropped = reasonNoCounts
 		}
 	case p.sealed:
-		short, err := fit(p.letter.message)
+		short, err := fit(p.letter.message, monthkey.MaxMessage)
 		if err != nil {
 			p.dropped = reasonTooLarge
 			return

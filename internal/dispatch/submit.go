@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/monthkey"
 	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/pusher"
 )
@@ -68,21 +69,23 @@ func (d *Dispatcher) submit(ctx context.Context, from Sender, n Notice) (Receipt
 	return d.commit(ctx, s)
 }
 
-// message returns what is stored. It fits a frame wherever it may have to be sealed, before anybody is told 202.
+// message returns what is stored. It fits a frame wherever it may have to be sealed, and a push provider's payload where
+// not, before anybody is told 202.
 func (d *Dispatcher) message(n Notice) ([]byte, error) {
 	message, err := compose(n.Payload, n.Channel)
 	if err != nil {
 		return nil, refuse(push.Invalid, CodeInvalid, "payload must be a JSON object")
 	}
+	limit := monthkey.MaxMessage
 	if d.mode == pusher.EncryptionForbidden {
-		return message, nil
+		limit = maxPlain
 	}
-	short, err := fit(message)
+	short, err := fit(message, limit)
 	if err != nil {
-		return nil, refuse(push.TooLarge, CodeTooLarge, "payload does not fit into an encrypted message")
+		return nil, refuse(push.TooLarge, CodeTooLarge, "payload is too large, and nothing in it can be shortened")
 	}
 	if d.mode == pusher.EncryptionOptional {
-		return message, nil // devices without a key get it whole
+		return fit(message, maxPlain) // devices without a key get more; what fits a frame fits there
 	}
 	return short, nil
 }

@@ -217,6 +217,32 @@ func TestPlain_WithoutKey(t *testing.T) {
 			}
 		})
 	})
+	t.Run("no more than a provider takes", func(t *testing.T) {
+		inBubble(t, optional, func(t *testing.T, r *rig) {
+			r.set(alice(), "plain", urlA, `{"url":"`+urlA+`"}`, nil)
+			r.choose(alice(), "plain", channel, pusher.ChannelEnabled)
+			r.submit(alice(), strings.Repeat("ö", 5000))
+			settleDown()
+			content := string(r.gateway.taken()[0].n.Event.Content)
+			require.LessOrEqual(t, len(content), 3<<10)
+			require.Greater(t, len(content), 3<<10-8)
+			require.Contains(t, content, `ö...","ChannelId":"erp.task.activate"}`)
+		})
+	})
+	t.Run("too much is refused", func(t *testing.T) {
+		forbidden := func(o *dispatch.Options) { o.Fachdienst.Encryption = pusher.EncryptionForbidden }
+		inBubble(t, forbidden, func(t *testing.T, r *rig) {
+			r.set(alice(), "plain", urlA, `{"url":"`+urlA+`"}`, nil)
+			r.choose(alice(), "plain", channel, pusher.ChannelEnabled)
+			n := notice(alice(), "x")
+			n.Payload = push.Object(`{"Identifier":"` + strings.Repeat("1", 3000) + `"}`)
+			_, err := r.Submit(t.Context(), anyone(), n)
+			require.NoError(t, err)
+			n.Payload = push.Object(`{"Identifier":"` + strings.Repeat("1", 3<<10) + `"}`)
+			_, err = r.Submit(t.Context(), anyone(), n)
+			require.Equal(t, push.TooLarge, push.KindOf(err), "before any 202: it could never arrive")
+		})
+	})
 	t.Run("ids only", func(t *testing.T) {
 		inBubble(t, optional, func(t *testing.T, r *rig) {
 			r.set(alice(), "plain", urlA, `{"url":"`+urlA+`","format":"event_id_only"}`, nil)

@@ -401,8 +401,9 @@ type ClientInterface interface {
 	// SubmitNotificationWithBody Say that something happened to a person
 	//
 	// Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-	// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+	// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+	// long is refused with 413.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -412,8 +413,9 @@ type ClientInterface interface {
 	// SubmitNotification Say that something happened to a person
 	//
 	// Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-	// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+	// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+	// long is refused with 413.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -474,8 +476,9 @@ func (c *Client) SubmitMatrixEvent(ctx context.Context, params *SubmitMatrixEven
 // SubmitNotificationWithBody Say that something happened to a person
 //
 // Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+// long is refused with 413.
 //
 // Takes any type of body and a specified content type.
 //
@@ -495,8 +498,9 @@ func (c *Client) SubmitNotificationWithBody(ctx context.Context, params *SubmitN
 // SubmitNotification Say that something happened to a person
 //
 // Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+// long is refused with 413.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -779,8 +783,9 @@ type ClientWithResponsesInterface interface {
 	// SubmitNotificationWithBodyWithResponse Say that something happened to a person
 	//
 	// Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-	// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+	// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+	// long is refused with 413.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -790,8 +795,9 @@ type ClientWithResponsesInterface interface {
 	// SubmitNotificationWithResponse Say that something happened to a person
 	//
 	// Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-	// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+	// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+	// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+	// long is refused with 413.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1200,8 +1206,9 @@ func (c *ClientWithResponses) SubmitMatrixEventWithResponse(ctx context.Context,
 // SubmitNotificationWithBodyWithResponse Say that something happened to a person
 //
 // Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+// long is refused with 413.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1217,8 +1224,9 @@ func (c *ClientWithResponses) SubmitNotificationWithBodyWithResponse(ctx context
 // SubmitNotificationWithResponse Say that something happened to a person
 //
 // Goes to every device of the person on which the channel is enabled. A message that is encrypted must fit into 1018
-// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none. A longer one loses text from
-// `Message` or `message`, then `Product`, then `ActorName`; one that is still too long is refused with 413.
+// bytes as compact JSON, with a member `ChannelId` that is added when the payload has none; one that goes out in clear
+// into 3072. A longer one loses text from `Message` or `message`, then `Product`, then `ActorName`; one that is still too
+// long is refused with 413.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
