@@ -48,8 +48,9 @@ const (
 )
 
 // brief is how many refusals a Matrix event gets before it is dropped: a 4xx will not mend, and must not stay for half a
-// day (facts/matrix-pushers.md 2.5). The pusher stays.
-const brief = 3
+// day (facts/matrix-pushers.md 2.5). By the usual ladder that is half a minute, in which a proxy says 404 for a gateway
+// that is being replaced. The pusher stays.
+const brief = 6
 
 // ruling is what the results of one call mean for its items.
 type ruling struct {

@@ -182,12 +182,29 @@ func TestMatrix_RefusedEventIsDropped(t *testing.T) {
 			settleDown()
 			require.Len(t, r.gateway.taken(), 1, "what waits holds nothing back")
 			time.Sleep(time.Minute)
-			require.Len(t, r.gateway.attempts(), 4)
+			require.Len(t, r.gateway.attempts(), 7, "six of the bad one")
 			require.EqualValues(t, 1, r.Account().Dropped)
 			require.Equal(t, 1, r.pushers(carol()))
 			require.Zero(t, r.Load().Paused)
 		})
 	}
+}
+
+// A proxy answers 404 for a gateway that is being replaced.
+func TestMatrix_ReplacedGatewayLosesNothing(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.matrixPusher("one", "")
+		r.gateway.set(func(g *gateway) {
+			g.matrix = func(string, push.Notification) ([]push.Pushkey, error) {
+				return nil, &dispatch.CallError{Status: 404, Reason: "status"}
+			}
+		})
+		r.tell(matrixEvent("$one", 1))
+		time.Sleep(20 * time.Second)
+		r.gateway.set(func(g *gateway) { g.matrix = nil })
+		time.Sleep(time.Minute)
+		require.Len(t, r.gateway.taken(), 1)
+	})
 }
 
 func TestMatrix_OutageIsRiddenOut(t *testing.T) {
