@@ -308,6 +308,10 @@ func (s *fakeStore) Backlog(ctx context.Context) ([]push.Backlog, error) {
 	}
 	defer s.mu.Unlock()
 	now := time.Now()
+	busy := map[push.Hash]bool{}
+	for _, r := range s.rows {
+		busy[r.Device] = busy[r.Device] || r.leased(now)
+	}
 	by := map[push.AppID]*push.Backlog{}
 	for _, r := range s.rows {
 		b := by[r.AppID]
@@ -317,7 +321,7 @@ func (s *fakeStore) Backlog(ctx context.Context) ([]push.Backlog, error) {
 		}
 		b.Rows++
 		b.Oldest = earliest(b.Oldest, r.Accepted)
-		if s.find(func(o *fakeRow) bool { return o.Device == r.Device && o.leased(now) }) == nil {
+		if !busy[r.Device] {
 			b.Next = earliest(b.Next, r.Due)
 		}
 	}

@@ -356,6 +356,25 @@ func TestUpkeep_LooksForAStoreThatWasAway(t *testing.T) {
 	})
 }
 
+func TestUpkeep_RenewsLeasesWhileVeryManyRowsExpire(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := newFakeStore()
+		for id := range int64(15 * expireBatch) {
+			store.rows[-id] = &fakeRow{Queued: push.Queued{ID: -id, AppID: theApp, Device: hashOf(int(id)), Due: time.Now().Add(time.Hour), Deadline: time.Now().Add(6 * time.Second)}}
+		}
+		h := newHarness(t, withStore(store.own()))
+		store.set(func(s *fakeStore) { s.slow = 4 * time.Second })
+		h.leases.hold(push.Held{ID: 1}) // work that lasts
+		time.Sleep(6*time.Second + leaseTime)
+		require.GreaterOrEqual(t, store.count("renew"), 2)
+		require.NotEmpty(t, store.all())
+		h.leases.drop(1)
+		time.Sleep(time.Hour)
+		require.Empty(t, store.all())
+	})
+}
+
 func TestUpkeep_NothingExpiresWhileTheClockIsInDoubt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
