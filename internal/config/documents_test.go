@@ -39,6 +39,31 @@ func TestDocuments_ShowConfigurationsThatLoad(t *testing.T) {
 	}
 }
 
+// TestExample_HasEveryKeyWithItsDefault holds the reference against the code, so that copying it changes nothing.
+func TestExample_HasEveryKeyWithItsDefault(t *testing.T) {
+	t.Parallel()
+	text := document(t, "deploy/pushgate.example.yaml")
+	example, err := config.Parse([]byte(text), fixtures())
+	require.NoError(t, err)
+	have := map[string]bool{}
+	keys(reflect.TypeFor[config.Config](), "", have)
+	for key := range have {
+		name := key[strings.LastIndexByte(key, '.')+1:]
+		require.Regexpf(t, `\b`+name+`:`, text, "the example lacks %s", key)
+	}
+	for _, app := range []string{
+		"{app_id: com.example.app.ios, apns: {topic: com.example.app, key_file: AuthKey.p8, key_id: ABC1234567, team_id: TEAM123456}}",
+		"{app_id: com.example.app.android, fcm: {project_id: my-project, service_account_file: sa.json}}",
+		`{app_id: "com.example.web.*", webpush: {vapid_private_key_file: vapid.pem, contact: "mailto:ops@example.com"}}`,
+	} {
+		plain, err := config.Parse([]byte("apps: ["+app+"]"), fixtures())
+		require.NoError(t, err)
+		require.Contains(t, example.Apps, plain.Apps[0])
+		plain.Apps = example.Apps
+		require.Empty(t, config.Changed(plain, example))
+	}
+}
+
 // TestDocuments_NameKeysThatExist reads the keys that the prose names with their section.
 func TestDocuments_NameKeysThatExist(t *testing.T) {
 	t.Parallel()
@@ -55,9 +80,9 @@ func TestDocuments_NameKeysThatExist(t *testing.T) {
 	}
 }
 
-// keys collects the paths of all keys outside lists.
+// keys collects the paths of all keys.
 func keys(typ reflect.Type, prefix string, into map[string]bool) {
-	if typ.Kind() == reflect.Pointer {
+	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 		typ = typ.Elem()
 	}
 	if typ.Kind() != reflect.Struct {

@@ -97,10 +97,18 @@ func Changed(a, b any) []string {
 	var keys []string
 	i := 0
 	collect(reflect.ValueOf(b).Elem(), "", func(v variable) {
-		if !reflect.DeepEqual(values[i].Interface(), v.value.Interface()) {
+		if !same(values[i], v.value) {
 			keys = append(keys, v.path)
 		}
 		i++
 	})
 	return keys
+}
+
+// same compares two values of one key. An empty list is the same as none.
+func same(a, b reflect.Value) bool {
+	if k := a.Kind(); (k == reflect.Slice || k == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
