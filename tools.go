@@ -3,8 +3,8 @@
 // Package tools pins the programs that make generate runs, so that everyone generates with the same version, and says why
 // each direct dependency is there.
 //
-// Asked for: oapi-codegen/v2 and oapi-codegen/runtime (code from openapi/), kin-openapi (contract check), gin (web server),
-// sideshow/apns2 (APNs), firebase.google.com/go/v4 (FCM).
+// Asked for: oapi-codegen/oapi-codegen/v2 and oapi-codegen/runtime (code from openapi/), getkin/kin-openapi (contract check),
+// gin-gonic/gin (web server), sideshow/apns2 (APNs), firebase.google.com/go/v4 (FCM).
 //
 // Further ones:
 //   - SherClockHolmes/webpush-go: RFC 8291 encryption and VAPID signatures of Web Push
