@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/pushgate/pushgate/internal/simulator"
 )
@@ -104,10 +106,7 @@ const shownPayload = 320
 
 // print writes one line. It is called from the simulator's connections.
 func (a *arrivals) print(r simulator.Receipt) {
-	payload := string(r.Payload)
-	if len(payload) > shownPayload {
-		payload = payload[:shownPayload] + "…"
-	}
+	payload := shown(string(r.Payload), shownPayload)
 	word := "delivered"
 	if !r.Delivered {
 		word = "refused"
@@ -115,14 +114,24 @@ func (a *arrivals) print(r simulator.Receipt) {
 			word += " " + r.Reason
 		}
 	}
-	token := r.Token
-	if len(token) > 12 {
-		token = token[:12] + "…"
-	}
+	token := shown(r.Token, 12)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, _ = fmt.Fprintf(a.out, "%s  %-7s %s  priority %s  %s  device %s  %s\n",
 		r.Time.Format(time.TimeOnly), r.Service, word, orDash(r.Priority), orDash(r.Topic), token, payload)
+}
+
+// shown cuts a text to most bytes, on the border of a character, and keeps it on its line.
+func shown(text string, most int) string {
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func orDash(s string) string {
