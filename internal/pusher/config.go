@@ -39,7 +39,9 @@ type ChannelConfig struct {
 	Default ChannelStatus `yaml:"default"`
 }
 
-// GatewayClientConfig names the files for calling gateways: our certificate, the authorities of theirs, revocations.
+// GatewayClientConfig names the files for calling gateways: our certificate, the authorities of theirs, revocations. They
+// are read again every few minutes and at a reload. Gateways that Matrix users name are called without our certificate and
+// without the lists; the system's authorities vouch for them too.
 type GatewayClientConfig struct {
 	CertFile string `yaml:"cert_file"`
 	KeyFile  string `yaml:"key_file"`
