@@ -155,8 +155,11 @@ func (g *gate) leave(p permit, end ending, now time.Time) (mended bool) {
 	switch {
 	case end == endNotAsked || p.generation != g.generation.Load():
 		g.probeAt = now
-	case end == endNoAnswer || end == endFault:
+	case end == endFault:
 		g.probeAt = now.Add(probeEvery)
+	case end == endNoAnswer:
+		// It says nothing about the settings, which may be mended by now: as an open breaker does, not in five minutes.
+		g.probeAt = now.Add(breakerRest)
 	case end == endAnswer:
 		mended = g.paused != ""
 		g.paused = ""

@@ -171,7 +171,6 @@ func TestPause_EndsOnlyByAnAnswer(t *testing.T) {
 		{"delivered", ok, false},
 		{"dead", certain, false},
 		{"throttled", throttled, false},
-		{"no answer", unreachable, true},
 		{"still refused", badConfig, true},
 		{"panicked", answer{panics: true}, true},
 	}
@@ -187,6 +186,26 @@ func TestPause_EndsOnlyByAnAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The connection may break under the probe that follows a fix: the next one must not be five minutes away (F19).
+func TestPause_AProbeThatHeardNothingIsRepeatedSoon(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", badConfig, unreachable, ok)
+		h.state(event("k", "$e"))
+		require.Equal(t, push.StateQueued, h.state(event("l", "$e")))
+		require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+		time.Sleep(time.Second)
+		require.Equal(t, 2, h.provider.count(), "at once after the reload")
+		require.True(t, h.Stats().Apps[0].Paused, "no answer ends no pause")
+		time.Sleep(breakerRest)
+		require.Equal(t, 3, h.provider.count())
+		require.False(t, h.Stats().Apps[0].Paused)
+		time.Sleep(time.Minute)
+		require.Empty(t, h.store.all())
+	})
 }
 
 func TestPause_ALiveRequestProbesWhenNothingWaits(t *testing.T) {
