@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"github.com/pushgate/pushgate/internal/push"
 )
 
@@ -68,6 +70,20 @@ func (g *Gateway) endAlerts(now time.Time) {
 	}
 	for _, name := range g.orphans.removeIf(func(name push.AppID) bool { return rt.byName[name] != nil || !g.backlog.has(name) }) {
 		g.alert(name, alertOrphaned, false)
+	}
+}
+
+// endAlertsOf ends the alerts about an app that is not configured any more: nothing else would.
+func (g *Gateway) endAlertsOf(l *lane) {
+	breaker, paused := l.gate.state()
+	if paused != "" {
+		g.alert(l.name, alertPaused, false)
+	}
+	if breaker != gobreaker.StateClosed.String() {
+		g.alert(l.name, alertBreaker, false)
+	}
+	if l.held.Swap(0) != 0 {
+		g.alert(l.name, alertGuard, false)
 	}
 }
 

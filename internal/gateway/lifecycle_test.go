@@ -222,6 +222,25 @@ func TestReload_RemovedAppBecomesUnknownAndAddedOneWorks(t *testing.T) {
 	})
 }
 
+func TestReload_ARemovedAppHasNoAlerts(t *testing.T) {
+	t.Parallel()
+	for alert, a := range map[string]answer{"paused": badConfig, "breaker_open": unreachable, "guard_held": guarded} {
+		t.Run(alert, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				h := newHarness(t)
+				h.provider.all(a)
+				for i := range breakerRun {
+					h.state(event(push.Pushkey(fmt.Sprintf("k%d", i)), "$e"))
+				}
+				require.True(t, h.observer.alert(theApp+" "+alert))
+				require.NoError(t, h.Reload(h.cfg, []App{{Pattern: "com.elsewhere", Provider: &fakeProvider{}}}, nil))
+				require.False(t, h.observer.alert(theApp+" "+alert))
+			})
+		})
+	}
+}
+
 func TestShared_NodesShareTheWorkAndTheBooks(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -80,6 +80,7 @@ func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 	for name, l := range old {
 		if !kept[name] {
 			retired = append(retired, l.binding.Load())
+			g.endAlertsOf(l)
 		}
 	}
 	for _, b := range retired {
