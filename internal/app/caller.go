@@ -52,17 +52,17 @@ func newCaller(c *config.Config, log *slog.Logger) (*caller, error) {
 
 // Sealed implements dispatch.Caller.
 func (k *caller) Sealed(ctx context.Context, gateway string, items []dispatch.Item) ([]dispatch.Result, error) {
-	return k.current.Load().fachdienst.Sealed(ctx, gateway, items) //nolint:wrapcheck // it is a CallError already
+	return k.current.Load().fachdienst.Sealed(ctx, gateway, items) // it is a CallError already
 }
 
 // Plain implements dispatch.Caller.
 func (k *caller) Plain(ctx context.Context, gateway string, items []dispatch.Item) ([]dispatch.Result, error) {
-	return k.current.Load().fachdienst.Plain(ctx, gateway, items) //nolint:wrapcheck // it is a CallError already
+	return k.current.Load().fachdienst.Plain(ctx, gateway, items) // it is a CallError already
 }
 
 // Matrix implements dispatch.Caller.
 func (k *caller) Matrix(ctx context.Context, gateway string, n push.Notification) ([]push.Pushkey, error) {
-	return k.current.Load().matrix.Matrix(ctx, gateway, n) //nolint:wrapcheck // it is a CallError already
+	return k.current.Load().matrix.Matrix(ctx, gateway, n) // it is a CallError already
 }
 
 // Info returns the ages of the certificate and the lists in use.

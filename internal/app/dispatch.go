@@ -70,7 +70,7 @@ func (a *App) notificationAPI(c *config.Config) (api.API, error) {
 		Service: a.dispatcher, Senders: senders, Anybody: a.opts.Dev, MaxRequestKB: min(c.Gateway.MaxRequestKB, 256),
 	})
 	if err != nil {
-		return api.API{}, err //nolint:wrapcheck // it names the API
+		return api.API{}, err // it names the API
 	}
 	return one, nil
 }

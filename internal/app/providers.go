@@ -166,12 +166,12 @@ func specOf(a config.App, c *config.Config, e edges, log *slog.Logger) spec {
 func (e edges) dialTLS(ctx context.Context, network, addr string, cfg *tls.Config) (net.Conn, error) {
 	raw, err := e.dialer.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the provider classifies it
+		return nil, err // the provider classifies it
 	}
 	conn := tls.Client(raw, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, err //nolint:wrapcheck // the provider classifies it
+		return nil, err // the provider classifies it
 	}
 	return conn, nil
 }

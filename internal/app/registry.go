@@ -71,7 +71,7 @@ func (r *registry) apis(c *config.Config) ([]api.API, error) {
 			Registry: r.pushers, Authenticator: r.auth, Limiter: r.limiter, BasePaths: c.ClientServer.BasePaths,
 		})
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the API
+			return nil, err // it names the API
 		}
 		all = append(all, apis...)
 	}
@@ -81,7 +81,7 @@ func (r *registry) apis(c *config.Config) ([]api.API, error) {
 			BasePaths: c.Fachdienst.BasePaths, ErezeptPaths: c.Fachdienst.ErezeptPaths,
 		})
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the API
+			return nil, err // it names the API
 		}
 		all = append(all, apis...)
 	}

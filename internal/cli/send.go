@@ -205,7 +205,7 @@ func (f *sendFlags) plain() pushgateway.PlainNotification {
 	if f.eventType == "" {
 		return n
 	}
-	content, _ := json.Marshal(map[string]string{"msgtype": "m.text", "body": f.body}) //nolint:errchkjson // strings always encode
+	content, _ := json.Marshal(map[string]string{"msgtype": "m.text", "body": f.body}) // strings always encode
 	n.Type, n.Sender, n.Content = &f.eventType, &sender, content
 	return n
 }

@@ -72,7 +72,7 @@ func (l Loader) Parse(document []byte, dir string) (*Config, error) {
 	strict.Absolute(&c, dir, "data_dir")
 	c.check(l.Roles, &problems)
 	if err := problems.Err(); err != nil {
-		return nil, err //nolint:wrapcheck // the problems speak for themselves
+		return nil, err // the problems speak for themselves
 	}
 	return &c, nil
 }

@@ -56,7 +56,7 @@ type counting struct {
 
 func (c *counting) RemoveRejected(ctx context.Context, r pusher.Rejected) (int, error) {
 	c.asked.Add(1)
-	return c.Remover.RemoveRejected(ctx, r) //nolint:wrapcheck // a test
+	return c.Remover.RemoveRejected(ctx, r)
 }
 
 // A gateway that rejects the whole world must not keep the others waiting.

@@ -112,7 +112,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, quiet("request", err)
 	}
-	return n, err //nolint:wrapcheck // io.EOF must stay bare
+	return n, err // io.EOF must stay bare
 }
 
 // Close closes the body.

@@ -133,7 +133,7 @@ func parseProxy(text string) (u *url.URL, problem string) {
 func readLine(name string) (string, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return "", err //nolint:wrapcheck // the callers say what they were reading
+		return "", err // the callers say what they were reading
 	}
 	return strings.TrimRight(string(text), "\r\n"), nil
 }

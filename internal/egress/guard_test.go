@@ -350,7 +350,7 @@ func TestClient_TimeoutIsATimeout(t *testing.T) {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
 	require.NoError(t, err)
-	_, err = g.Client(egress.ClientOptions{TLS: &tls.Config{RootCAs: s.roots}}).Do(req) //nolint:bodyclose // there is none
+	_, err = g.Client(egress.ClientOptions{TLS: &tls.Config{RootCAs: s.roots}}).Do(req) // there is none
 	var e *egress.Error
 	require.ErrorAs(t, err, &e)
 	require.True(t, e.Timeout())

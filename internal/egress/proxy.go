@@ -208,5 +208,5 @@ func (c *earlyConn) Read(p []byte) (int, error) {
 		c.early = c.early[n:]
 		return n, nil
 	}
-	return c.Conn.Read(p) //nolint:wrapcheck // a connection passes errors through
+	return c.Conn.Read(p) // a connection passes errors through
 }

@@ -22,7 +22,7 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	raw, err := l.Listener.Accept()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // net/http looks at the error itself
+		return nil, err // net/http looks at the error itself
 	}
 	c := &conn{Conn: raw, server: l.server}
 	l.server.mu.Lock()
@@ -44,7 +44,7 @@ func (c *conn) Close() error {
 	c.server.mu.Lock()
 	delete(c.server.open, c)
 	c.server.mu.Unlock()
-	return c.Conn.Close() //nolint:wrapcheck // a connection passes errors through
+	return c.Conn.Close() // a connection passes errors through
 }
 
 // dropUntrusted closes every connection whose client certificate does not hold any more and returns how many.

@@ -64,7 +64,7 @@ func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 		r = r.Clone()
 		r.AddAttrs(slog.String(requestIDKey, id))
 	}
-	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a wrapper of the same interface
+	return h.Handler.Handle(ctx, r) // a wrapper of the same interface
 }
 
 // WithAttrs implements slog.Handler.
