@@ -67,8 +67,8 @@ e2e: ## Run the whole-process tests only
 webpush-browser: ## Send to keys that a real headless Chromium made, and let it decrypt (needs chromium)
 	$(GO) test -count=1 -timeout 10m -tags browser -run TestChromium ./internal/e2e
 
-faults: ## Run the whole fault matrix on both stores and print it as a table (about 20 minutes)
-	FAULTS=full $(GO) test -count=1 -timeout 40m -v -run '^TestFaults$$' ./internal/e2e/faults
+faults: ## Run the whole fault matrix on both stores and print it as a table (about 40 minutes)
+	FAULTS=full $(GO) test -count=1 -timeout 75m -v -run '^TestFaults$$' ./internal/e2e/faults
 	FAULTS=full $(GO) test -count=1 -timeout 20m -v -run '^TestSend_KillsLoseNothing$$' ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZTIME each
