@@ -39,6 +39,8 @@ type Row struct {
 	Due       time.Time `json:"due"`
 	Deadline  time.Time `json:"deadline"`
 	InFlight  bool      `json:"in_flight,omitempty"`
+	// Trouble is what keeps the whole app: paused with the push service's reason, or a breaker that is not closed.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // Rows is a page of rows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pushgate/pushgate/internal/admin"
+	"github.com/pushgate/pushgate/internal/gateway"
 	"github.com/pushgate/pushgate/internal/push"
 )
 
@@ -51,7 +52,7 @@ func page(limit int) int { return min(max(limit, 1), maxPage) }
 
 func (a *App) queueList(ctx context.Context, in admin.List) (any, error) {
 	rows, err := a.gateway.QueueList(ctx, push.AppID(in.App), in.After, page(in.Limit))
-	return rowsOf(rows), err
+	return rowsOf(rows, a.gateway.Stats().Apps), err
 }
 
 func (a *App) queueShow(ctx context.Context, in admin.Choice) (any, error) {
@@ -66,7 +67,7 @@ func (a *App) queueShow(ctx context.Context, in admin.Choice) (any, error) {
 		}
 		rows = append(rows, row)
 	}
-	return rowsOf(rows), nil
+	return rowsOf(rows, a.gateway.Stats().Apps), nil
 }
 
 func (a *App) queueRetry(ctx context.Context, in admin.Choice) (any, error) {
@@ -101,12 +102,22 @@ func (a *App) rejectedForget(ctx context.Context, in admin.Choice) (any, error) 
 	return admin.Done{Count: n}, err
 }
 
-func rowsOf(rows []push.Queued) admin.Rows {
+// rowsOf shows rows with what is known about their apps.
+func rowsOf(rows []push.Queued, apps []gateway.AppStats) admin.Rows {
+	trouble := map[string]string{}
+	for _, one := range apps {
+		switch {
+		case one.Paused:
+			trouble[one.App] = "paused: " + one.PauseReason
+		case one.Breaker != "closed":
+			trouble[one.App] = "without answers of its push service"
+		}
+	}
 	out := admin.Rows{Rows: make([]admin.Row, len(rows))}
 	for i, r := range rows {
 		out.Rows[i] = admin.Row{
 			ID: r.ID, App: string(r.AppID), Device: hex.EncodeToString(r.Device[:]), BadgeOnly: r.BadgeOnly, Attempts: r.Attempts,
-			Accepted: r.Accepted, Due: r.Due, Deadline: r.Deadline, InFlight: r.Lease != 0,
+			Accepted: r.Accepted, Due: r.Due, Deadline: r.Deadline, InFlight: r.Lease != 0, Trouble: trouble[string(r.AppID)],
 		}
 	}
 	return out

@@ -282,11 +282,7 @@ func (a *App) serve(ctx context.Context) error {
 	if a.caller != nil {
 		go a.caller.watch(ctx, certificateCheck)
 	}
-	if !a.opts.Dev { // which lifts what the warnings are about
-		for _, w := range a.cfg.Warnings() {
-			a.log.Warn("configuration", slog.String("warning", w))
-		}
-	}
+	a.warn()
 	a.metrics.Reloaded(true, time.Now())
 	a.health.SetReady(true)
 	a.log.Info("ready", slog.String("version", a.opts.Version), slog.Int("apps", len(a.cfg.Apps)))
@@ -302,6 +298,16 @@ func (a *App) serve(ctx context.Context) error {
 		case <-a.opts.Reload:
 			a.reload(ctx)
 		}
+	}
+}
+
+// warn logs what deserves a second look in the configuration in force.
+func (a *App) warn() {
+	if a.opts.Dev {
+		return // it lifts what the warnings are about
+	}
+	for _, w := range a.cfg.Warnings() {
+		a.log.Warn("configuration", slog.String("warning", w))
 	}
 }
 

@@ -31,6 +31,7 @@ func (a *App) reload(ctx context.Context) {
 		return
 	}
 	a.log.Info("configuration reloaded", slog.Int("apps", len(next.Apps)))
+	a.warn()
 }
 
 // apply swaps everything that a configuration decides. What can fail comes first; the gateway's own Reload is the last

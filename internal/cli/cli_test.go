@@ -154,7 +154,7 @@ func answer[In any](want In, out any) admin.Command {
 func TestAdminCommands_AskTheRunningProcess(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	rows := admin.Rows{Rows: []admin.Row{{ID: 7, App: "com.example.ios", Device: "d1", Attempts: 2, Accepted: at, Due: at, Deadline: at, InFlight: true, BadgeOnly: true}}}
+	rows := admin.Rows{Rows: []admin.Row{{ID: 7, App: "com.example.ios", Device: "d1", Attempts: 2, Accepted: at, Due: at, Deadline: at, InFlight: true, BadgeOnly: true, Trouble: "paused: InvalidProviderToken"}}}
 	dead := admin.DeadList{Dead: []admin.Dead{{Seq: 3, App: "com.example.ios", Device: "d2", Since: at, Guarded: true}}}
 	people := admin.Pushers{Pushers: []admin.Pusher{{App: "com.example.ios", Gateway: "gw.example.com", Created: at, Updated: at}}}
 	dir := runningProcess(t, map[string]admin.Command{
@@ -168,7 +168,7 @@ func TestAdminCommands_AskTheRunningProcess(t *testing.T) {
 		admin.CommandPusherDelete:   answer(admin.Person{User: "kvnr:X110400000", Device: "D"}, admin.Done{Count: 1}),
 	})
 	for args, want := range map[string]string{
-		"queue list --app a --after 5 --limit 2":           "7   com.example.ios  d1      2         2026-11-21T10:00:00Z  2026-11-21T10:00:00Z  2026-11-21T10:00:00Z  in flight, badge only\n",
+		"queue list --app a --after 5 --limit 2":           "7   com.example.ios  d1      2         2026-11-21T10:00:00Z  2026-11-21T10:00:00Z  2026-11-21T10:00:00Z  in flight, badge only, app paused: InvalidProviderToken\n",
 		"queue show 7 8":                                   "7   com.example.ios",
 		"queue show 7 8 --json":                            `"in_flight": true`,
 		"queue retry --all --app a":                        "4 due now\n",

@@ -172,6 +172,9 @@ func printRows(w io.Writer, page admin.Rows) {
 		if r.BadgeOnly {
 			state += ", badge only"
 		}
+		if r.Trouble != "" {
+			state += ", app " + r.Trouble
+		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.App, r.Device, r.Attempts, clock(r.Accepted), clock(r.Due), clock(r.Deadline), state)
 	}
 }
