@@ -20,6 +20,8 @@ type options struct {
 	check   string
 	only    string
 	profile string
+	binary  string
+	pgo     string
 }
 
 func main() {
@@ -42,6 +44,8 @@ func main() {
 	flag.StringVar(&o.check, "check", "", "file with committed ratios: exit 1 when one is exceeded by more than 25 %")
 	flag.StringVar(&o.only, "only", "", "only rows whose name contains this")
 	flag.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of every row")
+	flag.StringVar(&o.pgo, "pgo", "", "file for the rows' merged CPU profile, for the compiler")
+	flag.StringVar(&o.binary, "binary", "", "the pushgate to measure; without one it is built from this tree")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -62,7 +66,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	rig, err := newRig(ctx, dir, o.profile)
+	rig, err := newRig(ctx, dir, o)
 	if err != nil {
 		return err
 	}
@@ -74,7 +78,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	report := newReport(out, limits)
 	for _, w := range workloads() {
-		if o.short && !w.checked || !strings.Contains(w.name, o.only) {
+		if o.short && !w.checked || o.pgo != "" && !w.plain() || !strings.Contains(w.name, o.only) {
 			continue
 		}
 		r, err := rig.measure(ctx, w, duration)
@@ -84,6 +88,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		report.add(w, r)
 	}
 	report.print()
+	if o.pgo != "" {
+		return rig.writePGO(ctx, o.pgo)
+	}
 	if o.check != "" {
 		return report.compare(o.check)
 	}
@@ -93,7 +100,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 // build makes the binary that is measured, as `make build` does.
 func build(ctx context.Context, dir string) (string, error) {
 	file := filepath.Join(dir, "pushgate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "nomsgpack", "-o", file, "github.com/pushgate/pushgate/cmd/pushgate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-pgo=auto", "-trimpath", "-ldflags=-s -w", "-tags", "nomsgpack", "-o", file, "github.com/pushgate/pushgate/cmd/pushgate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, text)

@@ -34,16 +34,22 @@ type rig struct {
 	profile           string // folder for CPU and heap profiles; empty writes none
 }
 
-func newRig(ctx context.Context, dir, profile string) (*rig, error) {
-	binary, err := build(ctx, dir)
-	if err != nil {
-		return nil, err
+func newRig(ctx context.Context, dir string, o options) (*rig, error) {
+	binary := o.binary
+	if binary == "" {
+		var err error
+		if binary, err = build(ctx, dir); err != nil {
+			return nil, err
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	r := &rig{dir: dir, profile: profile, binary: binary, self: self, http: &http.Client{
+	if o.pgo != "" && o.profile == "" {
+		o.profile = dir
+	}
+	r := &rig{dir: dir, profile: o.profile, binary: binary, self: self, http: &http.Client{
 		Timeout: 30 * time.Second, Transport: &http.Transport{DisableCompression: true},
 	}}
 	return r, r.writeKeys()

@@ -67,6 +67,9 @@ func workloads() []workload {
 	}
 }
 
+// plain reports whether a row is nothing but work at full speed: what the compiler should know of.
+func (w workload) plain() bool { return w.rate == 0 && w.latency == 0 && w.scene == scene{} }
+
 // deadPrefix begins the pushkeys that the stub calls dead.
 const deadPrefix = "dead"
 
