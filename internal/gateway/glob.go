@@ -120,5 +120,3 @@ func (s *globSet[V]) find(name string) (V, bool) {
 	var none V
 	return none, false
 }
-
-func (s *globSet[V]) empty() bool { return len(s.exact) == 0 && len(s.prefixes) == 0 }
