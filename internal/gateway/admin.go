@@ -29,8 +29,8 @@ func (g *Gateway) QueueShow(ctx context.Context, id int64) (push.Queued, bool, e
 	return g.admin.ShowQueued(ctx, id)
 }
 
-// QueueRetry makes rows due now: all of app, or only ids. It returns how many were moved. A paused app stays paused, and
-// a breaker open: what is due waits for them all the same.
+// QueueRetry makes rows due now: all of app, or only ids. It returns how many were moved. A paused app stays paused until
+// its probe, which goes out at once, and a breaker open: what is due waits for them all the same.
 func (g *Gateway) QueueRetry(ctx context.Context, app push.AppID, ids []int64) (int, error) {
 	if g.admin == nil {
 		return 0, errNoAdmin
@@ -40,6 +40,11 @@ func (g *Gateway) QueueRetry(ctx context.Context, app push.AppID, ids []int64) (
 	for _, name := range g.backlog.names() {
 		if app == "" || name == app {
 			g.backlog.nowDue(name, now)
+		}
+	}
+	for name, l := range g.routes.Load().byName {
+		if app == "" || name == app {
+			l.gate.probeNow(now)
 		}
 	}
 	g.wakeWorker()

@@ -223,6 +223,13 @@ func (g *gate) renew(generation uint64, others bool, now time.Time) {
 	}
 }
 
+// probeNow lets a paused app probe at once: a person believes that it is mended.
+func (g *gate) probeNow(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.probeAt = now
+}
+
 // shutUntil returns until when no request may go out as far as is known now; zero when one may. It takes no permit.
 func (g *gate) shutUntil(now time.Time) time.Time {
 	if rest := g.restUntil.Load(); rest > 0 {

@@ -466,6 +466,31 @@ func TestAdmin_Commands(t *testing.T) {
 	})
 }
 
+// TestAdmin_RetryProbesAPausedApp: whoever mended what paused an app needs not wait for the next probe.
+func TestAdmin_RetryProbesAPausedApp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.admin = fakeAdmin{h.store}
+		h.provider.all(badConfig)
+		h.state(event("k", "$e"))
+		require.True(t, h.Stats().Apps[0].Paused)
+		h.provider.all(ok)
+		time.Sleep(time.Minute)
+		require.True(t, h.Stats().Apps[0].Paused)
+
+		_, err := h.QueueRetry(t.Context(), "another.app", nil)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.True(t, h.Stats().Apps[0].Paused)
+		_, err = h.QueueRetry(t.Context(), theApp, nil)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.False(t, h.Stats().Apps[0].Paused)
+		require.Empty(t, h.store.all())
+	})
+}
+
 // fakeAdmin is the part of a store that the commands need.
 type fakeAdmin struct{ *fakeStore }
 
