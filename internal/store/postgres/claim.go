@@ -92,6 +92,14 @@ func (s *Store) claim(ctx context.Context, app int32, limit int, lease time.Dura
 
 // take is claim in one transaction. It takes nothing while leases have run out, unless it is told to go on.
 func (s *Store) take(ctx context.Context, app int32, limit int, lease time.Duration, goOn bool) (rows []push.Queued, again, lapsed bool, err error) {
+	rows, err = begunAnew(func() (rows []push.Queued, err error) {
+		rows, again, lapsed, err = s.takeOnce(ctx, app, limit, lease, goOn)
+		return rows, err
+	})
+	return rows, again, lapsed, err
+}
+
+func (s *Store) takeOnce(ctx context.Context, app int32, limit int, lease time.Duration, goOn bool) (rows []push.Queued, again, lapsed bool, err error) {
 	x, err := s.begin(ctx)
 	if err != nil {
 		return nil, false, false, err

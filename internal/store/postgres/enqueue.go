@@ -107,7 +107,16 @@ func (s *Store) Enqueue(ctx context.Context, rows []push.Queued, lease time.Dura
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
 	e := s.columns(rows)
-	out := make([]push.Enqueued, len(rows))
+	out, err := begunAnew(func() ([]push.Enqueued, error) { return s.insert(ctx, e, len(rows), lease) })
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	return out, nil
+}
+
+// insert is Enqueue in one transaction. It answers for n rows.
+func (s *Store) insert(ctx context.Context, e *enqueue, n int, lease time.Duration) ([]push.Enqueued, error) {
+	out := make([]push.Enqueued, n)
 	var p pipeline
 	e.lock(&p)
 	e.replace(&p, out)
@@ -122,10 +131,7 @@ func (s *Store) Enqueue(ctx context.Context, rows []push.Queued, lease time.Dura
 		}
 		return err
 	}, insertRows, e.apps, e.devices, e.dedups, e.badges, e.counts, e.attempts, e.stale, e.accepted, e.due, e.deadlines, e.leases, e.bodies, lease.Microseconds())
-	if err := s.send(ctx, &p); err != nil {
-		return nil, fmt.Errorf("enqueue: %w", err)
-	}
-	return out, nil
+	return out, s.send(ctx, &p)
 }
 
 // columns seals the payloads and turns rows into columns. Of several waiting badge-only rows of one device only the

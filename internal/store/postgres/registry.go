@@ -43,33 +43,16 @@ var _ pusher.Store = (*Store)(nil)
 // codec is the form of the registry's rows.
 func (s *Store) codec() registry.Codec { return registry.Codec{Sealer: s.sealer, Hasher: s.Hasher} }
 
-// maxTransactions bounds how often a transaction of the registry is begun anew that the database has given up.
-const maxTransactions = 4
-
-// registryTx runs one transaction of the registry. Rows are locked in the order of their numbers, so that deadlocks are
-// rare; the database ends those that remain (an insertion locks by its key), and whoever it chose begins anew.
+// registryTx runs one transaction of the registry. Rows are locked in the order of their numbers, but an insertion locks by
+// its key.
 func (s *Store) registryTx(ctx context.Context, build func(p *pipeline)) error {
-	for attempt := 1; ; attempt++ {
+	_, err := begunAnew(func() (struct{}, error) {
 		var p pipeline
 		build(&p)
-		err := s.send(ctx, &p)
-		if err == nil || attempt == maxTransactions || !givenUp(err) {
-			return err
-		}
-	}
+		return struct{}{}, s.send(ctx, &p)
+	})
+	return err
 }
-
-// givenUp reports whether the database gave up a transaction that may succeed when begun anew.
-func givenUp(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == deadlockDetected || pgErr.Code == serializationFailure)
-}
-
-// What the database says then.
-const (
-	deadlockDetected     = "40P01"
-	serializationFailure = "40001"
-)
 
 // ListPushers implements pusher.Pushers. A damaged pusher is logged and left out, so that it does not hide the others:
 // registering it again mends it.

@@ -97,15 +97,18 @@ func (s *Store) change(ctx context.Context, devices [][]byte, queue func(p *pipe
 
 // remove changes devices by a statement that deletes rows and answers with numbers of rows by app.
 func (s *Store) remove(ctx context.Context, devices [][]byte, sql string, args func(locked [][]byte) []any) (map[push.AppID]int, error) {
-	byNo := map[int32]int{}
-	err := s.change(ctx, devices, func(p *pipeline, locked [][]byte) {
-		p.query(func(rows pgx.Rows) error {
-			var app int32
-			var n int
-			err := rows.Scan(&app, &n)
-			byNo[app] += n
-			return err
-		}, sql, args(locked)...)
+	byNo, err := begunAnew(func() (map[int32]int, error) {
+		byNo := map[int32]int{}
+		err := s.change(ctx, devices, func(p *pipeline, locked [][]byte) {
+			p.query(func(rows pgx.Rows) error {
+				var app int32
+				var n int
+				err := rows.Scan(&app, &n)
+				byNo[app] += n
+				return err
+			}, sql, args(locked)...)
+		})
+		return byNo, err
 	})
 	if err != nil {
 		return nil, err
@@ -179,9 +182,11 @@ func (s *Store) wake(ctx context.Context, id push.AppID) (int, error) {
 }
 
 // wakeChosen makes chosen rows due and returns how many waited longer.
-func (s *Store) wakeChosen(ctx context.Context, c chosen, sql string) (n int, err error) {
-	err = s.change(ctx, c.devices, func(p *pipeline, _ [][]byte) {
-		p.queue(sql, []any{c.ids}).Exec(affected(&n))
+func (s *Store) wakeChosen(ctx context.Context, c chosen, sql string) (int, error) {
+	return begunAnew(func() (n int, err error) {
+		err = s.change(ctx, c.devices, func(p *pipeline, _ [][]byte) {
+			p.queue(sql, []any{c.ids}).Exec(affected(&n))
+		})
+		return n, err
 	})
-	return n, err
 }

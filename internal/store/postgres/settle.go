@@ -109,12 +109,15 @@ func (s *Store) Settle(ctx context.Context, done []push.Settlement) ([]bool, err
 	if err := s.ensureApps(ctx, dead.named); err != nil {
 		return nil, wrap("settle", err)
 	}
-	mine := make([]bool, len(done))
-	var p pipeline
-	e.lock(&p)
-	dead.record(&p, s)
-	e.end(&p, func(i int) { mine[i] = true })
-	if err := s.send(ctx, &p); err != nil {
+	mine, err := begunAnew(func() ([]bool, error) {
+		mine := make([]bool, len(done))
+		var p pipeline
+		e.lock(&p)
+		dead.record(&p, s)
+		e.end(&p, func(i int) { mine[i] = true })
+		return mine, s.send(ctx, &p)
+	})
+	if err != nil {
 		return nil, wrap("settle", err)
 	}
 	return mine, nil
@@ -129,10 +132,18 @@ func (s *Store) Release(ctx context.Context, held []push.Held) error {
 	for i, h := range held {
 		e.add(i, h, actionKeep, 0, 0, 0)
 	}
-	var p pipeline
-	e.lock(&p)
-	e.end(&p, func(int) {})
-	return wrap("release", s.send(ctx, &p))
+	return wrap("release", s.endAll(ctx, e))
+}
+
+// endAll ends leases when it does not matter which of them were still good.
+func (s *Store) endAll(ctx context.Context, e *ending) error {
+	_, err := begunAnew(func() (struct{}, error) {
+		var p pipeline
+		e.lock(&p)
+		e.end(&p, func(int) {})
+		return struct{}{}, s.send(ctx, &p)
+	})
+	return err
 }
 
 // sweep ends the leases that have run out.
@@ -153,10 +164,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		if len(e.ids) == 0 {
 			return nil
 		}
-		var p pipeline
-		e.lock(&p)
-		e.end(&p, func(int) {})
-		if err := s.send(ctx, &p); err != nil {
+		if err := s.endAll(ctx, e); err != nil {
 			return wrap("end lapsed leases", err)
 		}
 		if len(e.ids) < sweepSlice {
@@ -174,16 +182,19 @@ func (s *Store) Renew(ctx context.Context, held []push.Held, lease time.Duration
 	for i, h := range held {
 		ids[i], leases[i] = h.ID, int64(h.Lease)
 	}
-	good := map[push.Held]bool{}
-	var p pipeline
-	p.exec(lockLeased, ids)
-	p.query(func(rows pgx.Rows) error {
-		var h push.Held
-		err := rows.Scan(&h.ID, &h.Lease)
-		good[h] = true
-		return err
-	}, renewLeases, ids, leases, lease.Microseconds())
-	if err := s.send(ctx, &p); err != nil {
+	good, err := begunAnew(func() (map[push.Held]bool, error) {
+		good := map[push.Held]bool{}
+		var p pipeline
+		p.exec(lockLeased, ids)
+		p.query(func(rows pgx.Rows) error {
+			var h push.Held
+			err := rows.Scan(&h.ID, &h.Lease)
+			good[h] = true
+			return err
+		}, renewLeases, ids, leases, lease.Microseconds())
+		return good, s.send(ctx, &p)
+	})
+	if err != nil {
 		return nil, wrap("renew", err)
 	}
 	mine := make([]bool, len(held))
