@@ -132,6 +132,10 @@ func (x *rig) serverErrors() {
 		x.set(s, simulator.Conditions{})
 	}
 	x.faultEnds()
+	// Five minutes of traffic come out of a shared database within twice that; what is left would be counted below.
+	for limit := time.Now().Add(10 * time.Minute); len(x.missing()) > 0 && time.Now().Before(limit); {
+		time.Sleep(time.Second)
+	}
 	x.settle()
 
 	before := x.offered()
