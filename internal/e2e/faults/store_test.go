@@ -26,8 +26,8 @@ func split(i int) order {
 	return order{opMatrix, []device{androidDevice(i)}}
 }
 
-// diskFull (F11): no space left, twice; and a disk or a database that takes no writes. What needs the queue is refused, what does not is delivered, nothing crashes,
-// and space is all it takes to go on.
+// diskFull (F11): no space left, twice; and a disk or a database that takes no writes. What needs the queue is refused,
+// what does not is delivered, nothing crashes, and space is all it takes to go on.
 func (x *rig) diskFull() {
 	if x.engine == onPostgres {
 		x.readOnly()
