@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func fromPEM(text []byte, password string) (tls.Certificate, error) {
 		return tls.Certificate{}, errors.New("no certificate in it")
 	case errors.Is(err, certificate.ErrNoPrivateKey):
 		return tls.Certificate{}, errors.New("no private key in it: certificate and key belong in one PEM file")
-	case errors.Is(err, certificate.ErrFailedToDecryptKey):
+	case errors.Is(err, certificate.ErrFailedToDecryptKey), !opens(text, password):
 		return tls.Certificate{}, errors.New("wrong password")
 	case err != nil || cert.Leaf == nil:
 		return tls.Certificate{}, errors.New("not a readable PEM certificate with its key")
@@ -99,6 +100,25 @@ func fromPEM(text []byte, password string) (tls.Certificate, error) {
 		return tls.Certificate{}, errors.New("certificate and private key do not belong together")
 	}
 	return cert, nil
+}
+
+// opens reports whether the password opens each encrypted key in text. These files carry no checksum: about one wrong
+// password in 256 leaves valid padding behind, and only the key that is none tells.
+func opens(text []byte, password string) bool {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if !x509.IsEncryptedPEMBlock(block) { //nolint:staticcheck // weak as it is, operators have such files
+			continue
+		}
+		key, err := x509.DecryptPEMBlock(block, []byte(password)) //nolint:staticcheck // the same
+		if err != nil {
+			return false
+		}
+		var der asn1.RawValue
+		if rest, err := asn1.Unmarshal(key, &der); err != nil || len(rest) > 0 || der.Tag != asn1.TagSequence {
+			return false
+		}
+	}
+	return true
 }
 
 // fromPKCS12 reads what Keychain Access and OpenSSL export. (apns2's own reader knows neither chains nor the encryption
