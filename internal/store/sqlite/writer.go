@@ -56,6 +56,9 @@ func newWriter(db *sql.DB) *writer {
 // at all. A call that has begun is waited for whatever ctx says: nobody looks for rows that were stored by a call that
 // seemed to have failed.
 func (w *writer) do(ctx context.Context, run func(t *tx) error, done func(committed bool)) error {
+	if ctx.Err() != nil { // a select among several that are ready draws lots
+		return fmt.Errorf("wait for the database: %w", context.Cause(ctx))
+	}
 	op := &operation{ctx: ctx, run: run, done: done, over: make(chan struct{})}
 	select {
 	case w.ops <- op:

@@ -109,6 +109,17 @@ func TestWriter_ACallerWhoLeftIsNotServed(t *testing.T) {
 	require.False(t, noted(t, s, "late"))
 }
 
+func TestWriter_WhoHasGivenUpBeforeIsNotServed(t *testing.T) {
+	t.Parallel()
+	idle := &writer{ops: make(chan *operation, maxGroup), leave: make(chan struct{}), gone: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range maxGroup {
+		require.ErrorIs(t, idle.do(ctx, note("never"), nil), context.Canceled)
+	}
+	require.Empty(t, idle.ops, "a loop would carry some of them out")
+}
+
 // A caller who is told that a call failed repeats it, and nobody looks for what it did all the same.
 func TestWriter_ACallThatHasBegunIsWaitedFor(t *testing.T) {
 	t.Parallel()
