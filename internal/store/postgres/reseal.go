@@ -18,10 +18,12 @@ const (
 		WHERE id > $1 AND (substr(body, 1, 5) <> $2 OR substr(device, 1, 5) <> $2) ORDER BY id LIMIT $3 FOR UPDATE`
 	resealPushers = `UPDATE pusher p SET device = i.device, body = i.body
 		FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS i (id, device, body) WHERE p.id = i.id`
-	// staleKeys locks the pushers, as everybody does who changes their keys.
+	// staleKeys locks the pushers, as everybody does before they change their keys. A key chain may have been stepped while
+	// that lock was waited for: it is sealed anew only as it was read.
 	staleKeys = `SELECT p.id, p.owner, p.pushkey, p.app_id, NULL::bytea, m.body, m.month FROM month_key m JOIN pusher p ON p.id = m.pusher
-		WHERE m.pusher > $1 AND substr(m.body, 1, 5) <> $2 ORDER BY p.id LIMIT $3 FOR UPDATE`
-	resealKeys = `UPDATE month_key m SET body = i.body FROM unnest($1::bigint[], $2::bytea[]) AS i (id, body) WHERE m.pusher = i.id`
+		WHERE m.pusher > $1 AND substr(m.body, 1, 5) <> $2 ORDER BY p.id LIMIT $3 FOR UPDATE OF p`
+	resealKeys = `UPDATE month_key m SET body = i.body FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS i (id, was, body)
+		WHERE m.pusher = i.id AND m.body = i.was`
 )
 
 // resealSlice is how many rows one transaction seals again.
@@ -64,7 +66,11 @@ func (s *Store) reseal(ctx context.Context) {
 // all runs slices until one is not full. write adds the statement that stores what has been sealed.
 func (r *resealing) all(ctx context.Context, write func(p *pipeline, rows []numbered)) error {
 	for {
-		n, err := r.slice(ctx, write)
+		before := *r
+		n, err := begunAnew(func() (int, error) {
+			*r = before
+			return r.slice(ctx, write)
+		})
 		if err != nil || n < resealSlice {
 			return err
 		}
@@ -109,13 +115,13 @@ func (r *resealing) pushers(p *pipeline, rows []numbered) {
 
 func (r *resealing) keys(p *pipeline, rows []numbered) {
 	var ids []int64
-	var bodies [][]byte
+	var was, bodies [][]byte
 	for _, n := range rows {
 		if sealed, err := r.store.codec().ResealKeys(n.Key, n.month, n.Body); r.seen(err) {
-			ids, bodies = append(ids, n.id), append(bodies, sealed)
+			ids, was, bodies = append(ids, n.id), append(was, n.Body), append(bodies, sealed)
 		}
 	}
-	p.exec(resealKeys, ids, bodies)
+	p.exec(resealKeys, ids, was, bodies)
 }
 
 // seen counts a row, and reports whether it could be opened.
