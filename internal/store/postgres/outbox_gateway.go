@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pushgate/pushgate/internal/dispatch"
+	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/pusher"
 	"github.com/pushgate/pushgate/internal/store/keyring"
 	"github.com/pushgate/pushgate/internal/store/registry"
@@ -37,46 +38,45 @@ const (
 // Gateways implements dispatch.Outbox.
 func (o outbox) Gateways(ctx context.Context) ([]dispatch.Waiting, error) {
 	now := o.s.now()
-	type counted struct {
-		hashed []byte
-		dispatch.Waiting
-	}
-	var all []counted
+	var all []dispatch.Waiting
+	var hashes []push.Hash
 	err := o.s.registryTx(ctx, func(p *pipeline) {
-		all = nil
+		all, hashes = nil, nil
 		p.exec(lapseOutbox) // so that Next is never late
 		p.exec(foldGateways)
 		p.query(func(rows pgx.Rows) error {
-			var c counted
+			var w dispatch.Waiting
+			var hashed []byte
 			var oldest int64
 			var due *int64
-			err := rows.Scan(&c.hashed, &c.Rows, &oldest, &due)
-			c.Oldest = registry.Time(oldest)
+			err := rows.Scan(&hashed, &w.Rows, &oldest, &due)
+			w.Oldest = registry.Time(oldest)
 			if due != nil {
-				c.Next = ahead(*due, now)
+				w.Next = ahead(*due, now)
 			}
-			all = append(all, c)
+			all, hashes = append(all, w), append(hashes, hash(hashed))
 			return err
 		}, selectGateways)
 	})
 	if err != nil {
 		return nil, wrap("list gateways", err)
 	}
+	known, err := o.s.gateways.All(hashes, func(h push.Hash) (dispatch.Gateway, bool, error) { return o.gateway(ctx, h) })
+	if err != nil {
+		return nil, wrap("list gateways", err)
+	}
 	var out []dispatch.Waiting
-	for _, c := range all {
+	for i, w := range all {
 		var ok bool
-		if c.Gateway, ok, err = o.gateway(ctx, c.hashed); err != nil {
-			return nil, wrap("list gateways", err)
-		}
-		if ok {
-			out = append(out, c.Waiting)
+		if w.Gateway, ok = known[hashes[i]]; ok {
+			out = append(out, w)
 		}
 	}
 	return out, nil
 }
 
 // gateway finds out what a hash stands for. It is not found when its last row has just gone.
-func (o outbox) gateway(ctx context.Context, hashed []byte) (g dispatch.Gateway, ok bool, err error) {
+func (o outbox) gateway(ctx context.Context, hashed push.Hash) (g dispatch.Gateway, ok bool, err error) {
 	err = o.s.registryTx(ctx, func(p *pipeline) {
 		ok = false
 		p.query(func(rows pgx.Rows) error {
@@ -96,7 +96,7 @@ func (o outbox) gateway(ctx context.Context, hashed []byte) (g dispatch.Gateway,
 			}
 			g, ok = dispatch.Gateway{Realm: p.Owner.Realm, URL: p.URL}, err == nil
 			return err
-		}, someOf, hashed)
+		}, someOf, hashed[:])
 	})
 	return g, ok, err
 }

@@ -11,9 +11,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/store"
 	"github.com/pushgate/pushgate/internal/store/keyring"
+	"github.com/pushgate/pushgate/internal/store/registry"
 )
 
 // connectTimeout bounds one attempt to connect where the URL does not say.
@@ -43,6 +45,7 @@ type Store struct {
 	now      func() time.Time
 	logger   *slog.Logger
 	apps     apps
+	gateways registry.Known[dispatch.Gateway] // by hash, those with rows in the outbox
 	listener *listener
 	leave    context.CancelFunc // ends what runs in the background; nil when nothing does
 	working  sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/pushgate/pushgate/internal/dispatch"
+	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/pusher"
 	"github.com/pushgate/pushgate/internal/store/keyring"
 	"github.com/pushgate/pushgate/internal/store/registry"
@@ -30,31 +31,31 @@ const (
 
 // Gateways implements dispatch.Outbox.
 func (o outbox) Gateways(ctx context.Context) ([]dispatch.Waiting, error) {
-	type counted struct {
-		gateway     []byte
-		rows        int
-		oldest, due int64
-	}
 	if err := o.lapse(ctx); err != nil {
 		return nil, fmt.Errorf("list gateways: %w", err)
 	}
-	var all []counted
+	var all []dispatch.Waiting
+	var hashes []push.Hash
 	if err := query(ctx, o.s.read, selectGateways, nil, func(rows *sql.Rows) error {
-		var c counted
-		err := rows.Scan(&c.gateway, &c.rows, &c.oldest, &c.due)
-		all = append(all, c)
+		var w dispatch.Waiting
+		var hashed []byte
+		var oldest, due int64
+		err := rows.Scan(&hashed, &w.Rows, &oldest, &due)
+		w.Oldest, w.Next = registry.Time(oldest), o.s.clock.time(due)
+		all, hashes = append(all, w), append(hashes, hash(hashed))
 		return err
 	}); err != nil {
 		return nil, fmt.Errorf("list gateways: %w", err)
 	}
+	known, err := o.s.gateways.All(hashes, func(h push.Hash) (dispatch.Gateway, bool, error) { return o.gateway(ctx, h) })
+	if err != nil {
+		return nil, fmt.Errorf("list gateways: %w", err)
+	}
 	var out []dispatch.Waiting
-	for _, c := range all {
-		g, ok, err := o.gateway(ctx, c.gateway)
-		if err != nil {
-			return nil, fmt.Errorf("list gateways: %w", err)
-		}
-		if ok {
-			out = append(out, dispatch.Waiting{Gateway: g, Rows: c.rows, Oldest: registry.Time(c.oldest), Next: o.s.clock.time(c.due)})
+	for i, w := range all {
+		var ok bool
+		if w.Gateway, ok = known[hashes[i]]; ok {
+			out = append(out, w)
 		}
 	}
 	return out, nil
@@ -75,8 +76,8 @@ func (o outbox) lapse(ctx context.Context) error {
 }
 
 // gateway finds out what a hash stands for. It is not found when its last row has just gone.
-func (o outbox) gateway(ctx context.Context, hashed []byte) (g dispatch.Gateway, ok bool, err error) {
-	err = query(ctx, o.s.read, someOf, []any{hashed}, func(rows *sql.Rows) error {
+func (o outbox) gateway(ctx context.Context, hashed push.Hash) (g dispatch.Gateway, ok bool, err error) {
+	err = query(ctx, o.s.read, someOf, []any{hashed[:]}, func(rows *sql.Rows) error {
 		if ok {
 			return nil
 		}

@@ -14,9 +14,11 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/pushgate/pushgate/internal/dispatch"
 	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/store"
 	"github.com/pushgate/pushgate/internal/store/keyring"
+	"github.com/pushgate/pushgate/internal/store/registry"
 )
 
 // The files in data_dir.
@@ -53,6 +55,7 @@ type Store struct {
 	sealer   *keyring.Sealer
 	clock    clock
 	schedule *schedule
+	gateways registry.Known[dispatch.Gateway] // by hash, those with rows in the outbox
 	logger   *slog.Logger
 	leave    context.CancelFunc // ends what runs in the background; nil when nothing does
 	working  sync.WaitGroup
