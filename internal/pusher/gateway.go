@@ -63,9 +63,6 @@ func checkGematikURL(text string) error {
 	if !strings.HasSuffix(u.EscapedPath(), gematikGatewaySuffix) {
 		return invalid("data.url must have a path that ends in " + gematikGatewaySuffix)
 	}
-	if u.RawQuery != "" || u.ForceQuery {
-		return invalid("data.url must not have a query")
-	}
 	return nil
 }
 
@@ -82,6 +79,8 @@ func parseGatewayURL(text string) (*url.URL, error) {
 		return nil, invalid("data.url must not hold a user name")
 	case strings.Contains(text, "#"):
 		return nil, invalid("data.url must not have a fragment")
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, invalid("data.url must not have a query") // it would make one gateway as many as a user likes
 	}
 	return u, nil
 }
