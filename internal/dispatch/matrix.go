@@ -94,6 +94,9 @@ func readWishes(data push.Object) wishes {
 		case memberURL:
 			continue
 		case memberFormat:
+			if string(m.value) == "null" {
+				continue // registered as absent; a gateway may refuse the whole batch for it
+			}
 			var format string
 			w.idOnly = json.Unmarshal(m.value, &format) == nil && format == formatIDOnly
 		case memberNoBadge:

@@ -45,6 +45,7 @@ func TestMatrix_EachPusherInItsFormat(t *testing.T) {
 		r.matrixPusher("ids", `,"format":"event_id_only"`)
 		r.matrixPusher("counts", `,"org.matrix.msc4076.disable_badge_count":true`)
 		r.matrixPusher("odd", `,"format":"id_event_only"`)
+		r.matrixPusher("null", `,"format":null,"x":null`)
 		require.Equal(t, dispatch.StatusAccepted, r.tell(matrixEvent("$1", 0)).Status)
 		settleDown()
 		got := map[push.Pushkey]push.Notification{}
@@ -52,7 +53,8 @@ func TestMatrix_EachPusherInItsFormat(t *testing.T) {
 			require.Equal(t, urlM, s.url)
 			got[s.n.Device.Pushkey] = s.n
 		}
-		require.Len(t, got, 4)
+		require.Len(t, got, 5)
+		require.Equal(t, `{"x":null}`, string(got["null"].Device.Data), "a format that is null is none")
 		full := got["full"]
 		require.Equal(t, `{"n":1.10}`, string(full.Event.Content))
 		require.Equal(t, `{"sound":"bing"}`, string(full.Device.Tweaks))

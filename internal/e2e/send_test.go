@@ -93,6 +93,25 @@ func TestSend_EventsReachThePhonesThatWantThem(t *testing.T) {
 	}
 }
 
+// TestSend_FormatNull registers a phone with a null that the sender takes for absent and the gateway's contract forbids.
+func TestSend_FormatNull(t *testing.T) {
+	t.Parallel()
+	l := newLoop(t, loopOptions{users: []string{ada}})
+	ios, android, _ := threePhones(t)
+	l.enroll(t, ada, ios, erpActivate)
+	form := strings.NewReplacer("<url>", "https://"+l.at+"/push/v1/", "<key>", android.key, "<month>", android.created, "<iss>", android.iss,
+		"<id>", android.keyID, `"data":{`, `"data":{"format":null,"custom":null,`).Replace(androidForm)
+	require.JSONEq(t, `{}`, l.app(t, ada, http.MethodPost, "/push/v1/pushers/set", form))
+	require.JSONEq(t, `{}`, l.app(t, ada, http.MethodPost, "/push/v1/channels/"+android.key, `{"channels":[{"id":"`+erpActivate+`","status":"enabled"}]}`))
+	l.accept(t, submitPath, notice(ada, erpActivate, `{"Identifier":"i"}`, ""))
+	l.settled(t)
+	require.Len(t, l.arrivals(t, ios.key), 1)
+	require.Len(t, l.arrivals(t, android.key), 1)
+	m, err := l.metrics()
+	require.NoError(t, err)
+	require.NotContains(t, m, `operation="sealed",result="status"`, "no batch was refused")
+}
+
 // requireShortened says that a message lost text where it may, and only there.
 func requireShortened(t testing.TB, text string) {
 	t.Helper()
