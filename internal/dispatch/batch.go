@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
-	"net/url"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/pusher"
 )
 
 // batch claims rows of one gateway, sends them and waits until what became of them is written.
@@ -27,17 +25,18 @@ func (d *Dispatcher) batch(b start) {
 	d.leases.hold(claimed.Rows)
 	d.account.claimed(len(claimed.Rows))
 	d.schedule.claimed(b.gateway, len(claimed.Rows) == b.limit, claimed.Next, now)
-	if len(claimed.Rows) == 0 {
-		return
-	}
 	r := &round{d: d, start: b, at: claimed.At}
 	defer r.written.Wait()
+	rows := r.choose(claimed.Rows, now)
+	if len(rows) == 0 {
+		return
+	}
 	ctx, cancel = context.WithTimeout(d.calls, storeTimeout)
-	parcels, err := d.pack(ctx, claimed.Rows, now)
+	parcels, err := d.pack(ctx, rows, now)
 	cancel()
 	if d.storeFailed("step keys", err) {
 		d.schedule.rest(b.gateway, now.Add(storeRest)) // the rows are due again at once
-		for _, row := range claimed.Rows {
+		for _, row := range rows {
 			r.settle(row, verdict{kind: verdictBack})
 		}
 		return
@@ -50,7 +49,31 @@ type round struct {
 	d       *Dispatcher
 	start   start
 	at      time.Time // the store's clock before the claim
+	down    bool      // a batch failed as a whole: nothing more is sent
 	written sync.WaitGroup
+}
+
+// choose settles the rows that are not to be sent now and returns the others: those of a pusher that rests wait until it
+// does no more, and a Matrix gateway in trouble gets one of all.
+func (r *round) choose(claimed []Row, now time.Time) (rows []Row) {
+	g := r.start.gateway
+	for _, row := range claimed {
+		if until := r.d.schedule.resting(g, row.Pusher.Key, now); !until.IsZero() {
+			r.settle(row, verdict{kind: verdictWait, until: until})
+			continue
+		}
+		rows = append(rows, row)
+	}
+	if !isMatrix(g) || !r.start.probes() || len(rows) < 2 {
+		return rows
+	}
+	chosen := r.d.schedule.probe(g, rows)
+	for i, row := range rows {
+		if i != chosen {
+			r.settle(row, verdict{kind: verdictBack})
+		}
+	}
+	return rows[chosen : chosen+1]
 }
 
 // sort settles what is not sent and returns the rest.
@@ -77,20 +100,34 @@ func (r *round) send(parcels []*parcel) {
 		wg.Wait()
 		return
 	}
-	var sealed, plain []*parcel
-	for _, p := range parcels {
-		if p.sealed {
-			sealed = append(sealed, p)
-		} else {
-			plain = append(plain, p)
+	for _, part := range parts(parcels) {
+		r.sendBatch(part.operation, part.parcels)
+	}
+}
+
+// part is what goes out in one call.
+type part struct {
+	operation string
+	parcels   []*parcel
+}
+
+// parts sorts what was claimed into calls. What a gateway refused before goes last and by itself, so that it spoils no
+// other's call.
+func parts(parcels []*parcel) (out []part) {
+	for _, before := range []bool{false, true} {
+		for _, operation := range []string{opSealed, opPlain} {
+			var same []*parcel
+			for _, p := range parcels {
+				if p.refusedBefore() == before && p.sealed == (operation == opSealed) {
+					same = append(same, p)
+				}
+			}
+			for _, fitting := range split(same) {
+				out = append(out, part{operation, fitting})
+			}
 		}
 	}
-	for _, part := range split(sealed) {
-		r.sendBatch(opSealed, part)
-	}
-	for _, part := range split(plain) {
-		r.sendBatch(opPlain, part)
-	}
+	return out
 }
 
 // The operations of gateways, as metrics name them.
@@ -99,79 +136,6 @@ const (
 	opPlain  = "plain"
 	opMatrix = "matrix"
 )
-
-// sendBatch makes one call for items. When it fails in a way that one of them may be to blame for, the others are sent
-// without it. Either way each row is settled once.
-func (r *round) sendBatch(operation string, parcels []*parcel) {
-	results, failure := r.call(operation, parcels)
-	if failure == nil {
-		r.took(parcels, results)
-		return
-	}
-	if len(parcels) > 1 && refusesItems(failure) {
-		if rest, alive := r.sample(operation, parcels); alive {
-			r.parts(operation, rest)
-			return
-		}
-	}
-	if len(parcels) > 1 || !refusesEvent(failure) || !refusesItems(failure) {
-		r.d.gatewayFailed(r.start.gateway, failure) // about the gateway, not about an item
-	}
-	for _, p := range parcels {
-		r.settle(p.row, verdict{reason: failure.Reason, refused: refusesEvent(failure), whole: len(parcels) > 1 || !refusesItems(failure)})
-	}
-}
-
-func (r *round) took(parcels []*parcel, results []Result) {
-	r.d.gatewayAnswered(r.start.gateway)
-	ruling := rule(results, parcels, r.at)
-	for _, p := range parcels {
-		r.settle(p.row, ruling.judge(p))
-	}
-}
-
-// samples is how many items are sent alone to find out whether a gateway that refused a batch takes any.
-const samples = 3
-
-// sample sends a few items alone, until one is taken. It returns those that are not settled yet, and whether one was: a
-// gateway that refuses everything costs four calls, not two hundred.
-func (r *round) sample(operation string, parcels []*parcel) (rest []*parcel, alive bool) {
-	order := rand.Perm(len(parcels)) //nolint:gosec // any few will do
-	for _, i := range order[:min(samples, len(parcels))] {
-		one := parcels[i : i+1]
-		results, failure := r.call(operation, one)
-		switch {
-		case failure == nil:
-			r.took(one, results)
-			return slices.Concat(parcels[:i], parcels[i+1:]), true
-		case !refusesItems(failure):
-			return parcels, false
-		}
-	}
-	return parcels, false
-}
-
-// parts sends the items of a batch that was refused by a gateway that takes others, in halves.
-func (r *round) parts(operation string, parcels []*parcel) {
-	if len(parcels) == 0 {
-		return
-	}
-	results, failure := r.call(operation, parcels)
-	switch {
-	case failure == nil:
-		r.took(parcels, results)
-	case len(parcels) > 1 && refusesItems(failure):
-		r.parts(operation, parcels[:len(parcels)/2])
-		r.parts(operation, parcels[len(parcels)/2:])
-	default:
-		if !refusesItems(failure) {
-			r.d.gatewayFailed(r.start.gateway, failure)
-		}
-		for _, p := range parcels {
-			r.settle(p.row, verdict{reason: failure.Reason, refused: refusesEvent(failure), whole: !refusesItems(failure)})
-		}
-	}
-}
 
 // call makes one call.
 func (r *round) call(operation string, parcels []*parcel) (results []Result, failure *CallError) {
@@ -195,6 +159,7 @@ func (r *round) observe(operation string, failure *CallError, took time.Duration
 	if failure != nil {
 		result = failure.Reason
 	}
+	r.d.schedule.took(r.start.gateway, took)
 	r.d.observer.Call(operation, result, took)
 }
 
@@ -209,8 +174,10 @@ func (r *round) sendMatrix(p *parcel) {
 		r.d.gatewayAnswered(r.start.gateway)
 		r.settle(p.row, judgeMatrix(p, rejected))
 	case !refusesEvent(failure):
-		r.d.gatewayFailed(r.start.gateway, failure)
-		r.settle(p.row, verdict{reason: failure.Reason, whole: true})
+		if r.d.doubt(r.start.gateway, p.row.Pusher.Key, failure) {
+			r.d.gatewayFailed(r.start.gateway, failure)
+		}
+		r.settle(p.row, verdict{reason: failure.Reason, whole: true, after: failure.RetryAfter})
 	case p.row.Refusals+1 >= brief:
 		r.d.gatewayAnswered(r.start.gateway)
 		r.settle(p.row, verdict{kind: verdictDropped, reason: reasonRefused})
@@ -242,24 +209,20 @@ func (d *Dispatcher) gatewayAnswered(g Gateway) {
 	}
 }
 
+// doubt notes a failed call for one pusher, and reports whether it is news of its gateway.
+func (d *Dispatcher) doubt(g Gateway, who pusher.Key, e *CallError) bool {
+	return d.calls.Err() == nil && d.schedule.doubted(g, who, time.Now(), witnesses(e), d.restAfter(e))
+}
+
 func (d *Dispatcher) gatewayFailed(g Gateway, e *CallError) {
 	if d.calls.Err() != nil {
 		return // we hung up ourselves
 	}
-	first, rest := d.schedule.failed(g, time.Now(), d.pauseAfter(e))
+	first, rest := d.schedule.failed(g, time.Now(), d.pauseAfter(g, e))
 	if first {
 		d.logger.Warn("gateway failed, it rests", slog.String("gateway", host(g)), slog.String("reason", e.Reason),
 			slog.Int("status", e.Status), slog.Duration("rest", rest))
 	}
-}
-
-// host is what a log says about a gateway: its path may hold more than its operator's name.
-func host(g Gateway) string {
-	u, err := url.Parse(g.URL)
-	if err != nil {
-		return "unknown"
-	}
-	return u.Host
 }
 
 // maxBatchBytes bounds the body of a batch: 256 KB is what every gateway takes (gemF_PushNotification 5.2).

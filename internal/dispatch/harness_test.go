@@ -175,6 +175,12 @@ func (g *gateway) taken() []sent {
 	return append([]sent(nil), g.got...)
 }
 
+func (g *gateway) asked() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls
+}
+
 func (g *gateway) attempts() []sent {
 	g.mu.Lock()
 	defer g.mu.Unlock()

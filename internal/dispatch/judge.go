@@ -31,8 +31,10 @@ const (
 type verdict struct {
 	kind    verdictKind
 	reason  string
-	refused bool // by a 4xx that is about this notification
-	whole   bool // the call failed for all that it carried, which says little about this row
+	refused bool          // by a 4xx that is about this notification, or by a call for it alone
+	whole   bool          // the call failed for all that it carried, which says little about this row
+	after   time.Duration // at least, before it is tried again
+	until   time.Time     // of verdictWait
 	// dead are the pushers to remove.
 	dead []pusher.Rejected
 }
@@ -45,6 +47,7 @@ const (
 	verdictRejected // its own pushkey is dead
 	verdictDropped  // it can never be delivered
 	verdictBack     // not attempted: given back as it was
+	verdictWait     // not attempted: its pusher rests
 )
 
 // brief is how many refusals a Matrix event gets before it is dropped: a 4xx will not mend, and must not stay for half a
@@ -149,19 +152,42 @@ func refusesEvent(e *CallError) bool {
 	return e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout
 }
 
+// witnesses is how many people's calls have to fail, and nobody's succeed, before a failure of one pusher's call is its
+// gateway's: a gateway says 502 when it fails to reach one phone's provider. No answer is always the gateway's own, and
+// of a pace that was asked of two all may hear.
+func witnesses(e *CallError) int {
+	switch {
+	case e.Status == 0:
+		return 1
+	case e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests:
+		return 2
+	default:
+		return samples
+	}
+}
+
+// restAfter is how long a pusher rests after its failures-th failed call in a row.
+func (d *Dispatcher) restAfter(e *CallError) func(failures int) time.Duration {
+	return func(failures int) time.Duration {
+		if e.RetryAfter > 0 {
+			return min(e.RetryAfter, maxRetryAfter)
+		}
+		return min(d.ladder.Delay(failures), d.pause)
+	}
+}
+
 // pauseAfter is how long a gateway rests after a failed call, the failures-th in a row. What it asks for itself holds. A
-// 5xx, and a 4xx that is about us, are for people to mend: 5 minutes. No answer follows the ladder, up to the same.
-func (d *Dispatcher) pauseAfter(e *CallError) func(failures int) time.Duration {
+// 5xx, and a 4xx that is about us, are for people to mend: 5 minutes. No answer follows the ladder, up to the same, and
+// so do a Matrix gateway, whose 5xx may still be about others' phones, and one that has just begun to refuse items.
+func (d *Dispatcher) pauseAfter(g Gateway, e *CallError) func(failures int) time.Duration {
 	return func(failures int) time.Duration {
 		switch {
-		case e.RetryAfter > 0:
-			return min(e.RetryAfter, maxRetryAfter)
-		case e.Status == http.StatusInternalServerError && failures < samples:
-			return min(d.ladder.Delay(failures), d.pause) // it may have stumbled over one notification
-		case e.Status >= 500, e.Status >= 400 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout:
+		case e.RetryAfter > 0, isMatrix(g), refusesItems(e) && failures < samples:
+			return d.restAfter(e)(failures)
+		case e.Status >= 400 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout:
 			return d.pause
 		default:
-			return min(d.ladder.Delay(failures), d.pause)
+			return d.restAfter(e)(failures)
 		}
 	}
 }
@@ -177,7 +203,7 @@ func (d *Dispatcher) retryAt(now time.Time, row Row, v verdict) time.Time {
 	if v.whole {
 		delay = min(delay, d.pause)
 	}
-	if due := now.Add(delay); due.Before(row.Deadline) {
+	if due := now.Add(max(delay, min(v.after, maxRetryAfter))); due.Before(row.Deadline) {
 		return due
 	}
 	return row.Deadline // where it expires

@@ -1,23 +1,23 @@
 package dispatch
 
 import (
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/push"
+	"github.com/pushgate/pushgate/internal/pusher"
 )
 
-// schedule knows which gateway may be looked at when. A gateway without rows and without trouble is forgotten.
+// schedule knows which gateway may be looked at when. A gateway without rows is forgotten after a while.
 type schedule struct {
-	mu      sync.Mutex
-	lanes   map[Gateway]*lane
-	healthy int // batches under way
-	probing int
-	wake    chan struct{}
+	mu    sync.Mutex
+	lanes map[Gateway]*lane
+	taken places
+	wake  chan struct{}
 }
 
 func newSchedule() *schedule {
-	return &schedule{lanes: map[Gateway]*lane{}, wake: make(chan struct{}, 1)}
+	return &schedule{lanes: map[Gateway]*lane{}, taken: places{}, wake: make(chan struct{}, 1)}
 }
 
 // stir makes the loop look again.
@@ -31,7 +31,7 @@ func (s *schedule) stir() {
 func (s *schedule) lane(g Gateway) *lane {
 	l := s.lanes[g]
 	if l == nil {
-		l = &lane{gateway: g}
+		l = &lane{gateway: g, host: host(g)}
 		s.lanes[g] = l
 	}
 	return l
@@ -58,37 +58,38 @@ func (s *schedule) paused(g Gateway, now time.Time) bool {
 type start struct {
 	gateway Gateway
 	limit   int
-	// calm says that the gateway is not in trouble.
-	calm bool
+	place   place
 }
+
+// probes says that the batch finds out whether a gateway in trouble is back.
+func (b start) probes() bool { return b.place.pool == poolFailing }
 
 // ready takes places for the batches that may begin now, and says when to look again if nothing happens before.
 func (s *schedule) ready(now time.Time) (begin []start, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var due []*lane
 	for g, l := range s.lanes {
-		if l.next.IsZero() {
+		switch at := l.at(); {
+		case l.next.IsZero():
 			if l.idle(now) {
 				delete(s.lanes, g)
 			}
-			continue
-		}
-		if at := l.at(); at.After(now) {
+		case at.After(now):
 			next = earliest(next, at)
-			continue
+		case !l.claiming && l.flying < l.width(): // whatever ends stirs us
+			due = append(due, l)
 		}
-		calm := l.failures == 0
-		if l.claiming || l.flying >= l.width() || calm && s.healthy >= healthyBatches || !calm && s.probing >= probingBatches {
-			continue // whatever ends stirs us
+	}
+	slices.SortFunc(due, (*lane).before)
+	for _, l := range due {
+		b := start{gateway: l.gateway, limit: l.limit(), place: place{l.gateway.Realm, l.pool(), l.host}}
+		if !s.taken.take(b.place) {
+			continue
 		}
 		l.claiming, l.next, l.held = true, time.Time{}, false
 		l.flying++
-		if calm {
-			s.healthy++
-		} else {
-			s.probing++
-		}
-		begin = append(begin, start{gateway: g, limit: l.limit(), calm: calm})
+		begin = append(begin, b)
 	}
 	return begin, next
 }
@@ -131,11 +132,7 @@ func (s *schedule) ended(b start) {
 	defer s.mu.Unlock()
 	l := s.lane(b.gateway)
 	l.flying--
-	if b.calm {
-		s.healthy--
-	} else {
-		s.probing--
-	}
+	s.taken.leave(b.place)
 	s.stir()
 }
 
@@ -145,11 +142,59 @@ func (s *schedule) answered(g Gateway) (recovered bool) {
 	defer s.mu.Unlock()
 	l := s.lane(g)
 	recovered = l.failures > 0
-	l.failures, l.until = 0, time.Time{}
+	l.failures, l.until, l.doubts, l.witnesses = 0, time.Time{}, nil, nil
 	if recovered {
 		s.stir()
 	}
 	return recovered
+}
+
+// took notes how long a call was.
+func (s *schedule) took(g Gateway, t time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lane(g).took(t, time.Now())
+}
+
+// doubted notes a failed call that may be about the pusher it was for, and reports whether it is about the gateway: when
+// the calls of that many people have failed since one did its work. While they are fewer, a gateway that was thought to
+// be in trouble is not: it answered.
+func (s *schedule) doubted(g Gateway, who pusher.Key, now time.Time, need int, rest func(failures int) time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(g)
+	l.doubted(who, now, rest)
+	if len(l.witnesses) >= need {
+		return true
+	}
+	l.failures, l.until = 0, time.Time{}
+	s.stir()
+	return false
+}
+
+// resting returns until when the rows of a pusher are not sent, zero when they are.
+func (s *schedule) resting(g Gateway, who pusher.Key, now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(g)
+	if d := l.doubts[who]; l.failures == 0 && d.until.After(now) {
+		return d.until
+	}
+	return time.Time{}
+}
+
+// probe picks the row that a Matrix gateway in trouble is asked with: the oldest of whoever it failed longest ago, or
+// never. One whom it fails for ever does not hide that it is back for others.
+func (s *schedule) probe(g Gateway, rows []Row) (chosen int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failed := s.lane(g).witnesses
+	for i, row := range rows {
+		if failed[row.Pusher.Owner].Before(failed[rows[chosen].Pusher.Owner]) {
+			chosen = i
+		}
+	}
+	return chosen
 }
 
 // failed notes that a gateway did not, and lets it rest for what pause says about the number of failures in a row. It
@@ -195,7 +240,9 @@ func (s *schedule) look(now time.Time) (all, paused int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lanes {
-		all++
+		if l.busy() || l.failures > 0 {
+			all++
+		}
 		if l.until.After(now) {
 			paused++
 		}
@@ -229,11 +276,6 @@ func (d *Dispatcher) run() {
 		}
 	}
 }
-
-// realmOf is a gateway's realm as a metric says it.
-func realmOf(g Gateway) string { return string(g.Realm) }
-
-func isMatrix(g Gateway) bool { return g.Realm == push.RealmMatrix }
 
 // earliest returns the earlier of two times, of which zero is none.
 func earliest(a, b time.Time) time.Time {

@@ -24,6 +24,9 @@ type parcel struct {
 	dropped string
 }
 
+// refusedBefore reports whether the gateway has refused this row as such.
+func (p *parcel) refusedBefore() bool { return p.row.Refusals > 0 }
+
 // pack reads what rows hold and brings their keys to the month of now, all in one transaction and durable before
 // anything is sealed. An error is the store's: then nothing may be sent.
 func (d *Dispatcher) pack(ctx context.Context, rows []Row, now time.Time) ([]*parcel, error) {

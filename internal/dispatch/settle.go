@@ -94,6 +94,9 @@ func (s *settler) write(batch []settling) (left []settling) {
 			continue
 		}
 		attempts, refusals := item.row.Attempts+1, item.row.Refusals
+		if item.verdict.kind == verdictWait {
+			attempts--
+		}
 		if item.verdict.refused {
 			refusals++
 		}
@@ -138,8 +141,12 @@ func (d *Dispatcher) decide(ctx context.Context, item *settling) error {
 			v.kind, v.reason = verdictAgain, reasonRenewed
 		}
 	}
-	if v.kind == verdictAgain {
+	switch v.kind {
+	case verdictAgain:
 		item.due = d.retryAt(time.Now(), item.row, *v)
+	case verdictWait:
+		item.due = earliest(v.until, item.row.Deadline)
+	case verdictDelivered, verdictRejected, verdictDropped, verdictBack: // end, or are given back as they are
 	}
 	item.ready = true
 	return nil
