@@ -23,9 +23,10 @@ type Options struct {
 	Fachdienst pusher.FachdienstConfig
 	// Location is Europe/Berlin, where months begin.
 	Location *time.Location
-	// MaxQueued bounds the rows of the outbox; beyond it events are refused. 0 takes 1,000,000.
+	// MaxQueued bounds the rows of the outbox, half of it those of one host; beyond it events are refused. 0 takes 1,000,000.
 	MaxQueued int
-	// Pause is how long a gateway rests after a 5xx that names no time itself; 0 takes 5 minutes.
+	// Pause is how long a gateway rests after a 5xx that names no time itself, and the longest rest of a Matrix gateway; 0
+	// takes 5 minutes.
 	Pause time.Duration
 	// Shared says that other nodes work on the same database.
 	Shared   bool
@@ -119,7 +120,7 @@ func New(o Options) (*Dispatcher, error) {
 		store: o.Store, remover: o.Remover, hasher: o.Hasher, caller: o.Caller, observer: o.Observer, logger: o.Logger,
 		loc: o.Location, catalog: pusher.NewCatalog(o.Fachdienst.Channels), mode: o.Fachdienst.Encryption, allowed: o.Fachdienst.Gateways,
 		ladder: backoff.Ladder{Initial: retry.Initial, Max: retry.Max}, giveUp: retry.GiveUp, pause: o.Pause, shared: o.Shared,
-		schedule: newSchedule(), leases: newLeases(), load: &load{limit: o.MaxQueued},
+		schedule: newSchedule(), leases: newLeases(), load: newLoad(o.MaxQueued),
 		leaving: make(chan struct{}), gone: make(chan struct{}),
 	}
 	d.calls, d.hangUp = context.WithCancel(context.Background())

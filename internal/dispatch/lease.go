@@ -99,7 +99,7 @@ func (d *Dispatcher) expire() {
 			return
 		}
 		d.account.gone(finalExpired, n)
-		d.load.add(-n)
+		d.load.expired(n)
 		d.observer.Final("", finalExpired.String(), reasonGivenUp, n)
 		d.logger.Warn("notifications given up: their gateways did not take them in time", slog.Int("count", n))
 		if n < upkeepBatch {
@@ -114,14 +114,12 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	total := 0
 	for _, w := range all {
-		total += w.Rows
 		if !w.Next.IsZero() {
 			d.schedule.due(w.Gateway, w.Next)
 		}
 	}
-	d.load.set(total)
+	d.load.set(all)
 	d.schedule.forget(time.Now())
 	return nil
 }

@@ -184,7 +184,7 @@ func (d *Dispatcher) settled(item settling, ours bool) {
 
 func (d *Dispatcher) ended(item settling, f final) {
 	d.account.ended(f)
-	d.load.add(-1)
+	d.load.ended(item.gateway)
 	d.observer.Final(realmOf(item.gateway), f.String(), item.verdict.reason, 1)
 }
 

@@ -111,6 +111,7 @@ func (d *Dispatcher) plan(devices []Device, receipt Receipt, payload []byte, mod
 		return Plan{}, refuse(push.NotFound, CodeUserNotFound, "the user has no registered device")
 	}
 	p := Plan{Receipt: receipt}
+	rows := map[Gateway]int{}
 	now, paused := time.Now(), true
 	model.Payload, model.Deadline = payload, now.Add(d.giveUp)
 	for i, dev := range devices {
@@ -120,12 +121,13 @@ func (d *Dispatcher) plan(devices []Device, receipt Receipt, payload []byte, mod
 		row := model
 		row.Device = i
 		p.Rows = append(p.Rows, row)
+		rows[gatewayOf(dev.Pusher)]++
 		paused = paused && d.schedule.paused(gatewayOf(dev.Pusher), now)
 	}
 	switch {
 	case len(p.Rows) == 0:
 		p.Receipt.Status = StatusNoActiveChannel
-	case !d.load.room(len(p.Rows)):
+	case !d.load.room(rows):
 		return Plan{}, errFull()
 	case paused:
 		p.Receipt.Status = StatusQueued
@@ -135,14 +137,14 @@ func (d *Dispatcher) plan(devices []Device, receipt Receipt, payload []byte, mod
 
 // commit stores a submission and wakes the gateways that it is for.
 func (d *Dispatcher) commit(ctx context.Context, s Submission) (Receipt, error) {
-	var gateways map[Gateway]bool
+	var gateways map[Gateway]int
 	rows := 0
 	plan := s.Plan
 	s.Plan = func(devices []Device) (Plan, error) {
 		p, err := plan(devices)
-		rows, gateways = len(p.Rows), map[Gateway]bool{}
+		rows, gateways = len(p.Rows), map[Gateway]int{}
 		for _, row := range p.Rows {
-			gateways[gatewayOf(devices[row.Device].Pusher)] = true
+			gateways[gatewayOf(devices[row.Device].Pusher)]++
 		}
 		return p, err
 	}
@@ -155,7 +157,7 @@ func (d *Dispatcher) commit(ctx context.Context, s Submission) (Receipt, error) 
 		return out.Receipt, nil
 	}
 	d.account.stored(rows)
-	d.load.add(rows - out.Replaced)
+	d.load.stored(gateways, out.Replaced)
 	if out.Replaced > 0 {
 		d.account.gone(finalSuperseded, out.Replaced)
 		d.observer.Final(string(s.Owner.Realm), finalSuperseded.String(), reasonNewer, out.Replaced)

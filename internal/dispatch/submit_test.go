@@ -133,12 +133,13 @@ func TestSubmit_RepeatsAreOne(t *testing.T) {
 func TestSubmit_StoreAwayOrFull(t *testing.T) {
 	inBubble(t, func(o *dispatch.Options) { o.MaxQueued = 10 }, func(t *testing.T, r *rig) {
 		r.register(alice(), "one", urlA)
+		r.register(alice(), "two", urlB)
 		r.gateway.set(func(g *gateway) {
 			g.behave = func(string, string, []dispatch.Item) ([]dispatch.Result, error) {
 				return nil, &dispatch.CallError{Reason: "timeout"}
 			}
 		})
-		for range 10 {
+		for range 5 {
 			r.submit(alice(), "x")
 		}
 		_, err := r.Submit(context.Background(), anyone(), notice(alice(), "x"))
@@ -157,7 +158,45 @@ func TestSubmit_StoreAwayOrFull(t *testing.T) {
 		require.NotContains(t, err.Error(), "disk")
 		r.store.Fail(nil)
 		time.Sleep(time.Minute)
-		require.Len(t, r.gateway.taken(), 11)
+		require.Len(t, r.gateway.taken(), 12)
+	})
+}
+
+// One dead gateway fills its half of the outbox, and nobody else's.
+func TestSubmit_OneHostHoldsHalf(t *testing.T) {
+	inBubble(t, func(o *dispatch.Options) { o.MaxQueued = 20 }, func(t *testing.T, r *rig) {
+		r.register(alice(), "one", urlA)
+		r.register(bob(), "dead", urlB)
+		r.register(bob(), "dead too", "https://B.example.com:8443/other/push/v1/")
+		r.gateway.set(func(g *gateway) {
+			g.behave = func(url, _ string, _ []dispatch.Item) ([]dispatch.Result, error) {
+				if url != urlA {
+					return nil, &dispatch.CallError{Reason: "timeout"}
+				}
+				return nil, nil
+			}
+		})
+		for range 5 {
+			r.submit(bob(), "x")
+		}
+		for range 3 {
+			_, err := r.Submit(context.Background(), anyone(), notice(bob(), "x"))
+			require.Equal(t, push.Unavailable, push.KindOf(err))
+			require.True(t, r.Load().Full)
+			for range 10 {
+				r.submit(alice(), "x")
+				settleDown()
+			}
+			time.Sleep(time.Minute) // the store was asked what waits
+			require.Equal(t, 10, r.Load().Rows)
+		}
+		r.gateway.set(func(g *gateway) { g.behave = nil })
+		time.Sleep(10 * time.Minute)
+		require.Zero(t, r.Load().Rows)
+		r.submit(bob(), "room again")
+		settleDown()
+		require.False(t, r.Load().Full)
+		require.EqualValues(t, 42, r.Account().Delivered)
 	})
 }
 
