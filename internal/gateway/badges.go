@@ -22,7 +22,7 @@ type badges struct {
 	mu      sync.Mutex
 	newest  map[push.Hash]badgeRow  // the one that was stored last
 	useless map[push.Hash]time.Time // device -> what was accepted before this may be deleted
-	out     map[int64]*badgeOut     // rows that this process holds, by id
+	out     map[int64]push.Hash     // devices of the rows that this process holds, by id
 	outOf   map[push.Hash]int       // how many of them a device has
 }
 
@@ -30,24 +30,18 @@ type badges struct {
 type badgeRow struct {
 	id       int64
 	accepted time.Time
-}
-
-// badgeOut is a row in our hands.
-type badgeOut struct {
-	device push.Hash
-	// ends is set when a newer one was stored beside it: the store ends it instead of letting it wait again.
-	ends bool
+	deadline time.Time // the store deletes it then, and says only how many it has deleted
 }
 
 func newBadges() *badges {
-	return &badges{newest: map[push.Hash]badgeRow{}, useless: map[push.Hash]time.Time{}, out: map[int64]*badgeOut{}, outOf: map[push.Hash]int{}}
+	return &badges{newest: map[push.Hash]badgeRow{}, useless: map[push.Hash]time.Time{}, out: map[int64]push.Hash{}, outOf: map[push.Hash]int{}}
 }
 
 // loaded notes a row found in the store at start.
 func (b *badges) loaded(row push.Queued) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.note(row.Device, badgeRow{id: row.ID})
+	b.note(row.Device, badgeRow{id: row.ID, deadline: row.Deadline})
 }
 
 func (b *badges) note(device push.Hash, row badgeRow) {
@@ -56,43 +50,33 @@ func (b *badges) note(device push.Hash, row badgeRow) {
 	}
 }
 
-// stored notes a new row; held when this process holds it. It reports whether that ended an older row unseen: one that
-// did not make place for the new one was held, and was given back before we got to know of the new one.
-func (b *badges) stored(row push.Queued, e push.Enqueued) (ended bool) {
+// stored notes a new row, which this process holds when it is under way. What becomes of an older one is the store's to
+// say, never to be concluded from here: rows also expire.
+func (b *badges) stored(row push.Queued, e push.Enqueued) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	older := b.newest[row.Device].id
-	b.note(row.Device, badgeRow{e.ID, row.Accepted})
+	b.note(row.Device, badgeRow{e.ID, row.Accepted, row.Deadline})
 	if e.Lease != 0 {
 		b.hold(row.Device, e.ID)
 	}
-	if older == 0 || older > e.ID || e.State == push.EnqueueReplaced {
-		return false
-	}
-	if o := b.out[older]; o != nil {
-		o.ends = true
-		return false
-	}
-	return true
 }
 
 func (b *badges) hold(device push.Hash, id int64) {
-	if b.out[id] == nil {
-		b.out[id] = &badgeOut{device: device}
+	if _, ok := b.out[id]; !ok {
+		b.out[id] = device
 		b.outOf[device]++
 	}
 }
 
-func (b *badges) letGo(id int64) (ends bool) {
-	o := b.out[id]
-	if o == nil {
-		return false
+func (b *badges) letGo(id int64) {
+	device, ok := b.out[id]
+	if !ok {
+		return
 	}
 	delete(b.out, id)
-	if b.outOf[o.device]--; b.outOf[o.device] == 0 {
-		delete(b.outOf, o.device)
+	if b.outOf[device]--; b.outOf[device] == 0 {
+		delete(b.outOf, device)
 	}
-	return o.ends
 }
 
 // takesOff notes that the worker holds a row, and reports whether it is still worth sending.
@@ -116,11 +100,23 @@ func (b *badges) stale(row push.Queued) bool {
 	return outdated && row.Accepted.Before(before) || b.newest[row.Device].id > row.ID
 }
 
-// waitsAgain notes that a row is back in the queue. It reports true when the store ended it instead.
-func (b *badges) waitsAgain(id int64) (ended bool) {
+// waitsAgain notes that a row is back in the queue.
+func (b *badges) waitsAgain(id int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.letGo(id)
+	b.letGo(id)
+}
+
+// sweep forgets the rows whose deadline has passed. Where the clock had jumped, a later one is at worst sent beside a
+// newer one.
+func (b *badges) sweep(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for device, row := range b.newest {
+		if row.deadline.Before(now) {
+			delete(b.newest, device)
+		}
+	}
 }
 
 // ended forgets a row that is gone.

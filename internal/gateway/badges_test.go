@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -19,6 +20,16 @@ func (p *fakeProvider) unread(key push.Pushkey) []int64 {
 		}
 	}
 	return counts
+}
+
+// to lists the attempts for a device.
+func (p *fakeProvider) to(key push.Pushkey) (sends []sentPush) {
+	for _, s := range p.sends() {
+		if s.note.Device.Pushkey == key {
+			sends = append(sends, s)
+		}
+	}
+	return sends
 }
 
 func withUnread(n push.Notification, unread int64) push.Notification {
@@ -141,31 +152,96 @@ func TestBadge_SeveralUnderWay(t *testing.T) {
 	})
 }
 
-// The two orders in which a settlement and a newer badge's commit can become known.
-func TestBadges_OlderRowEndedByTheStore(t *testing.T) {
+// A row in our hands keeps its device from being cleaned up, and a newer one makes it worthless, in whatever order they
+// become known.
+func TestBadges_OlderRowInOurHands(t *testing.T) {
 	t.Parallel()
 	device := push.Hash{1}
 	older := push.Queued{ID: 1, Device: device, BadgeOnly: true}
-	row := push.Queued{Device: device, BadgeOnly: true}
+	row := push.Queued{Device: device, BadgeOnly: true, Deadline: time.Now().Add(time.Hour)}
 
 	b := newBadges()
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 2}))
+	b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9})
+	require.True(t, b.worthWaiting(older))
+	b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 2})
 	require.False(t, b.worthWaiting(older))
-	require.True(t, b.waitsAgain(1), "known before the settlement was")
-
-	b = newBadges()
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1, Lease: 9}))
-	require.False(t, b.waitsAgain(1))
-	require.True(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 2}), "known after it")
-
-	b = newBadges()
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 1}))
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueReplaced, ID: 2}), "replaced: booked as such")
+	b.outdated(device, time.Now(), true)
+	require.Empty(t, b.take(10))
+	b.waitsAgain(1)
+	require.Len(t, b.take(10), 1)
 	b.ended(device, 2)
-	require.False(t, b.stored(row, push.Enqueued{State: push.EnqueueStored, ID: 3}))
 	require.Empty(t, b.out)
 	require.Empty(t, b.outOf)
+}
+
+func TestBadges_SweepForgetsWhatHasExpired(t *testing.T) {
+	t.Parallel()
+	b, now := newBadges(), time.Now()
+	b.stored(push.Queued{Device: push.Hash{1}, Deadline: now.Add(time.Hour)}, push.Enqueued{State: push.EnqueueStored, ID: 1})
+	b.loaded(push.Queued{ID: 2, Device: push.Hash{2}, Deadline: now.Add(2 * time.Hour)})
+	b.sweep(now)
+	require.Len(t, b.newest, 2)
+	b.sweep(now.Add(90 * time.Minute))
+	require.Equal(t, []int64{2}, []int64{b.newest[push.Hash{2}].id})
+	require.Len(t, b.newest, 1)
+}
+
+// Nobody but the store says that a row is gone: what was concluded from a later badge once took another row out of the
+// books, which then was never sent.
+func TestBadge_AfterOneThatExpired(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.provider.script("k", throttled.delayed(48*time.Hour), throttled.delayed(5*time.Minute), ok)
+		require.Equal(t, push.StateQueued, h.state(h.badge("k", 1)))
+		time.Sleep(23*time.Hour + 59*time.Minute)
+		h.provider.script("e", throttled.delayed(10*time.Minute), ok)
+		require.Equal(t, push.StateQueued, h.state(event("e", "$e")))
+		time.Sleep(2 * time.Minute) // the badge expires
+		require.Len(t, h.store.all(), 1)
+		require.Equal(t, push.StateQueued, h.state(h.badge("k", 2)))
+		require.Equal(t, 2, h.Stats().Queued)
+		time.Sleep(time.Hour)
+		require.Equal(t, []int64{2}, h.provider.unread("k"))
+		require.Len(t, h.provider.to("e"), 2)
+		require.Empty(t, h.store.all())
+		require.Zero(t, h.Stats().Queued)
+	})
+}
+
+// claiming lets something happen between the store's commit of a claim and the worker hearing of it.
+type claiming struct {
+	*node
+	meanwhile func()
+}
+
+func (s *claiming) Claim(ctx context.Context, app push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
+	rows, err := s.node.Claim(ctx, app, limit, lease)
+	if do := s.meanwhile; do != nil && len(rows) > 0 {
+		s.meanwhile = nil
+		do()
+	}
+	return rows, err
+}
+
+func TestBadge_StoredWhileTheOlderOneIsClaimed(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t)
+		q := &claiming{node: h.node}
+		h.Gateway.queue = q
+		h.provider.script("e", throttled.delayed(10*time.Minute), ok)
+		require.Equal(t, push.StateQueued, h.state(event("e", "$e")))
+		h.provider.script("k", throttled, throttled, ok)
+		require.Equal(t, push.StateQueued, h.state(h.badge("k", 1)))
+		q.meanwhile = func() { require.Equal(t, push.StateQueued, h.state(h.badge("k", 2))) }
+		time.Sleep(5 * time.Minute)
+		require.Equal(t, 1, h.Stats().Queued)
+		require.Equal(t, []int64{2}, h.provider.unread("k"))
+		time.Sleep(time.Hour)
+		require.Len(t, h.provider.to("e"), 2)
+		require.Empty(t, h.store.all())
+	})
 }
 
 // A clean-up deals with many devices at once, and each has its own time.

@@ -152,7 +152,9 @@ func (s *fakeStore) Enqueue(ctx context.Context, rows []push.Queued, lease time.
 		}
 		out[i].State = push.EnqueueStored
 		if q.BadgeOnly {
-			old := s.find(func(r *fakeRow) bool { return r.BadgeOnly && r.Device == q.Device && !r.leased(now) })
+			old := s.find(func(r *fakeRow) bool {
+				return r.BadgeOnly && r.Device == q.Device && !r.leased(now) && !s.superseded(r)
+			})
 			if old != nil {
 				delete(s.rows, old.ID)
 				out[i].State = push.EnqueueReplaced
@@ -181,6 +183,11 @@ func (s *fakeStore) find(fits func(*fakeRow) bool) *fakeRow {
 	return nil
 }
 
+// superseded reports whether a row is badge-only and has a newer one.
+func (s *fakeStore) superseded(r *fakeRow) bool {
+	return r.BadgeOnly && s.find(func(o *fakeRow) bool { return o.BadgeOnly && o.Device == r.Device && o.ID > r.ID }) != nil
+}
+
 func (s *fakeStore) Claim(ctx context.Context, app push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
 	if err := s.begin(ctx, "claim", false); err != nil {
 		return nil, err
@@ -192,6 +199,8 @@ func (s *fakeStore) Claim(ctx context.Context, app push.AppID, limit int, lease 
 	for _, r := range s.rows {
 		if r.leased(now) {
 			busy[r.Device] = true
+		} else if s.superseded(r) {
+			r.Deadline = earliest(r.Deadline, now) // left to Expire
 		} else if r.AppID == app && !r.Due.After(now) && r.Deadline.After(now) {
 			due = append(due, r)
 		}
@@ -246,11 +255,7 @@ func (s *fakeStore) Settle(ctx context.Context, done []push.Settlement) ([]bool,
 			s.record(*d.Dead)
 		}
 		r.Lease, r.Due, r.Attempts, r.StaleDead = 0, d.Due, d.Attempts, d.StaleDead
-		newer := func(o *fakeRow) bool { return o.BadgeOnly && o.Device == r.Device && o.ID > r.ID }
-		switch {
-		case d.Due.IsZero():
-			delete(s.rows, d.ID)
-		case r.BadgeOnly && s.find(newer) != nil:
+		if d.Due.IsZero() {
 			delete(s.rows, d.ID)
 		}
 	}

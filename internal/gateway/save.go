@@ -78,8 +78,8 @@ func (g *Gateway) bookRow(f *flight, row push.Queued, e push.Enqueued) {
 		return
 	}
 	g.recall.queuedUntil(row.Dedup, time.Until(row.Deadline))
-	if row.BadgeOnly && e.State != push.EnqueueDuplicate && !g.shared && g.badges.stored(row, e) {
-		g.bookGone(map[push.AppID]int{row.AppID: 1}, reasonSuperseded)
+	if row.BadgeOnly && e.State != push.EnqueueDuplicate && !g.shared {
+		g.badges.stored(row, e)
 	}
 	if e.Lease != 0 {
 		g.leases.hold(push.Held{ID: e.ID, Lease: e.Lease})

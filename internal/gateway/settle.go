@@ -153,9 +153,8 @@ func (g *Gateway) settled(item settling, ours bool) {
 	switch {
 	case !ours:
 		g.lost(item)
-	case !item.due.IsZero() && g.badges.waitsAgain(row.ID):
-		g.bookGone(map[push.AppID]int{item.name: 1}, reasonSuperseded)
 	case !item.due.IsZero():
+		g.badges.waitsAgain(row.ID)
 		g.backlog.dueAt(item.name, item.due)
 		g.left()
 		g.observe(item.name, kind, stateRetried, item.verdict.reason)

@@ -53,6 +53,7 @@ func (g *Gateway) upkeep(stop <-chan struct{}) {
 		}
 		if due(&swept, sweepEvery, now) {
 			g.recall.sweep()
+			g.badges.sweep(time.Now())
 		}
 		if due(&pruned, pruneEvery, now) {
 			g.prune()

@@ -35,8 +35,7 @@ type Queue interface {
 	// lost only once somebody else could have taken the row; until then Renew and Settle still work.
 	Renew(ctx context.Context, held []push.Held, lease time.Duration) ([]bool, error)
 	// Settle ends or reschedules rows, with their ledger entries, in one transaction; false means that the lease was
-	// lost (fenced off): nothing was changed for that row and its verdict must not be counted. A badge-only row that
-	// would wait again while a newer one of its device waits is ended instead (true).
+	// lost (fenced off): nothing was changed for that row and its verdict must not be counted.
 	Settle(ctx context.Context, done []push.Settlement) ([]bool, error)
 	// Release gives rows back unchanged, due at once or at their old time (leaving, reload).
 	Release(ctx context.Context, held []push.Held) error

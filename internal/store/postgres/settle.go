@@ -21,9 +21,7 @@ const (
 			AS u (id, lease, action, due, attempts, stale_dead)),
 		mine AS (DELETE FROM queue_lease l USING i WHERE l.id = i.id AND l.lease = i.lease AND (NOT $6::bool OR l.until <= (SELECT now FROM clock))
 			RETURNING l.id, l.lease, l.device, l.app, i.action, i.due, i.attempts, i.stale_dead),
-		final AS MATERIALIZED (SELECT m.*, q.due AS old_due, m.action = 0 OR m.action = 1 AND q.badge_only AND
-				EXISTS (SELECT 1 FROM queue n WHERE n.device = m.device AND n.badge_only AND n.id > m.id) AS ended
-			FROM mine m JOIN queue q ON q.id = m.id),
+		final AS MATERIALIZED (SELECT m.*, q.due AS old_due, m.action = 0 AS ended FROM mine m JOIN queue q ON q.id = m.id),
 		gone AS (DELETE FROM queue q USING final f WHERE q.id = f.id AND f.ended),
 		payloads AS (DELETE FROM payload p USING final f WHERE p.id = f.id AND f.ended),
 		moved AS (UPDATE queue q SET due = clock.now + f.due, attempts = f.attempts, stale_dead = f.stale_dead

@@ -11,7 +11,7 @@ import (
 
 const (
 	moveRow = `UPDATE queue SET due = ?, attempts = ?, stale_dead = ? WHERE id = ?`
-	// newerBadge also finds newer rows in flight: whatever becomes of them, the older one must not follow.
+	// newerBadge also finds newer rows in flight: whatever becomes of them, the older one must not follow. Claim asks.
 	newerBadge = `SELECT 1 FROM queue WHERE device = ? AND badge_only = 1 AND id > ? LIMIT 1`
 )
 
@@ -67,14 +67,7 @@ func (x *settle) run(t *tx) error {
 
 // one ends or moves a row.
 func (x *settle) one(t *tx, i int, r push.Settlement) error {
-	end := r.Due.IsZero()
-	if !end {
-		var err error
-		if end, err = x.superseded(t, r.ID); err != nil {
-			return fmt.Errorf("look for a newer badge: %w", err)
-		}
-	}
-	if end {
+	if r.Due.IsZero() {
 		x.gone[i] = true
 		if err := deleteRows(t, []removed{{id: r.ID}}); err != nil {
 			return fmt.Errorf("end the row: %w", err)
@@ -85,18 +78,6 @@ func (x *settle) one(t *tx, i int, r push.Settlement) error {
 		return fmt.Errorf("move the row: %w", err)
 	}
 	return nil
-}
-
-// superseded reports whether the row is badge-only and has a newer one.
-func (x *settle) superseded(t *tx, id int64) (bool, error) {
-	x.store.schedule.mu.Lock()
-	l := x.store.schedule.leases[id]
-	x.store.schedule.mu.Unlock()
-	if !l.badge {
-		return false, nil
-	}
-	var newer int
-	return t.row(newerBadge, []any{l.device[:], id}, &newer)
 }
 
 // done ends the leases of what was settled.
