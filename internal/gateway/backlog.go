@@ -10,7 +10,7 @@ import (
 )
 
 // backlog counts, per app name, what waits in the durable queue and when to look at it next, so that an idle gateway
-// asks the store nothing. Where nodes share the database, a slow poll corrects it.
+// asks the store next to nothing. Where nodes share the database, a slow poll corrects it.
 type backlog struct {
 	mu    sync.Mutex
 	max   int
@@ -246,8 +246,8 @@ func (b *backlog) due(now time.Time) (turns []turn, held int, next time.Time) {
 	return turns, held, next
 }
 
-// rebase takes what the store says. counts is false where our own count is exact; what was enqueued meanwhile keeps its
-// earlier time.
+// rebase takes what the store says. counts is false where our own count is exact: it may have changed since the store
+// looked. What was enqueued meanwhile keeps its earlier time.
 func (b *backlog) rebase(found []push.Backlog, counts bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -293,6 +293,13 @@ func (b *backlog) rows() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total
+}
+
+// empty reports whether no app has rows, not even one that the store alone knows of.
+func (b *backlog) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.apps) == 0
 }
 
 // names lists the apps that have rows.

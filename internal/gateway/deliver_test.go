@@ -64,7 +64,7 @@ func TestDeliver_AHealthyDayLeavesNoPayloadOnDisk(t *testing.T) {
 		for _, call := range []string{"claim", "settle", "renew", "expire", "dropbadges", "release", "record", "clear"} {
 			require.Zero(t, h.store.count(call), call)
 		}
-		require.LessOrEqual(t, h.store.count("backlog"), 1, "idle costs nothing")
+		require.LessOrEqual(t, h.store.count("backlog"), 24*4+4, "idle costs next to nothing")
 	})
 }
 

@@ -64,7 +64,7 @@ func (g *Gateway) upkeep(stop <-chan struct{}) {
 // expire deletes rows past their deadline, unless the clock has just jumped. Many of them, or a slow store, must not keep
 // the upkeep from renewing leases: what is left follows in the next round.
 func (g *Gateway) expire() {
-	if g.backlog.rows() == 0 || g.watch.suspicious() {
+	if g.backlog.empty() || g.watch.suspicious() {
 		return
 	}
 	for began := time.Now(); time.Since(began) < expireEvery; {

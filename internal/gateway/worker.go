@@ -20,6 +20,9 @@ const (
 	refreshEvery = 200 * time.Millisecond
 	// lookEvery is how often it is asked while memory does not know all: whatever was not noticed ends here.
 	lookEvery = 30 * time.Second
+	// soundEvery is how often it is asked although memory knows all. Should our books ever have lost a row, it goes out all
+	// the same.
+	soundEvery = 15 * time.Minute
 	// pollEvery is how often the store is asked for other nodes' rows, where nodes share it.
 	pollEvery = 3 * time.Second
 	// orphanRest is how long rows rest that no configured app takes.
@@ -151,7 +154,7 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 	case w.g.backlog.unsure():
 		every = lookEvery
 	default:
-		return time.Time{}
+		every = soundEvery
 	}
 	if at := w.refreshed.Add(every); now.Before(at) {
 		return at
@@ -171,7 +174,7 @@ func (w *worker) refresh(now time.Time) (next time.Time) {
 	case w.g.backlog.unsure():
 		return now.Add(lookEvery)
 	default:
-		return time.Time{}
+		return now.Add(soundEvery)
 	}
 }
 
