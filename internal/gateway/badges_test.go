@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -209,32 +208,16 @@ func TestBadge_AfterOneThatExpired(t *testing.T) {
 	})
 }
 
-// claiming lets something happen between the store's commit of a claim and the worker hearing of it.
-type claiming struct {
-	*node
-	meanwhile func()
-}
-
-func (s *claiming) Claim(ctx context.Context, app push.AppID, limit int, lease time.Duration) ([]push.Queued, error) {
-	rows, err := s.node.Claim(ctx, app, limit, lease)
-	if do := s.meanwhile; do != nil && len(rows) > 0 {
-		s.meanwhile = nil
-		do()
-	}
-	return rows, err
-}
-
 func TestBadge_StoredWhileTheOlderOneIsClaimed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		h := newHarness(t)
-		q := &claiming{node: h.node}
-		h.Gateway.queue = q
 		h.provider.script("e", throttled.delayed(10*time.Minute), ok)
 		require.Equal(t, push.StateQueued, h.state(event("e", "$e")))
 		h.provider.script("k", throttled, throttled, ok)
 		require.Equal(t, push.StateQueued, h.state(h.badge("k", 1)))
-		q.meanwhile = func() { require.Equal(t, push.StateQueued, h.state(h.badge("k", 2))) }
+		newer := func() { require.Equal(t, push.StateQueued, h.state(h.badge("k", 2))) }
+		h.store.set(func(s *fakeStore) { s.heard = newer })
 		time.Sleep(5 * time.Minute)
 		require.Equal(t, 1, h.Stats().Queued)
 		require.Equal(t, []int64{2}, h.provider.unread("k"))

@@ -33,6 +33,7 @@ type fakeStore struct {
 	full   bool          // writes that need room fail
 	slow   time.Duration // every call takes that long, or until its ctx ends
 	stuck  time.Duration // every write takes that long once it has begun, whatever its ctx says
+	heard  func()        // runs once: a claim has found rows, and the one who claims is about to hear of them
 	stored []push.Queued // everything that was ever written, to look for payloads
 }
 
@@ -214,6 +215,12 @@ func (s *fakeStore) Claim(ctx context.Context, app push.AppID, limit int, lease 
 		busy[r.Device] = true
 		s.hold(r, lease)
 		out = append(out, r.Queued)
+	}
+	if do := s.heard; do != nil && len(out) > 0 {
+		s.heard = nil
+		s.mu.Unlock()
+		defer s.mu.Lock()
+		do()
 	}
 	return out, nil
 }
