@@ -187,6 +187,7 @@ func (d *Dispatcher) Account() Account { return d.account.snapshot() }
 // Load is what waits, for metrics.
 type Load struct {
 	Rows     int
+	Held     int // of them in this process's hands: being sent, or their end being written
 	Full     bool
 	Gateways int // with rows or trouble
 	Paused   int // gateways that rest
@@ -196,7 +197,7 @@ type Load struct {
 func (d *Dispatcher) Load() Load {
 	rows, full := d.load.look()
 	gateways, paused := d.schedule.look(time.Now())
-	return Load{Rows: rows, Full: full, Gateways: gateways, Paused: paused}
+	return Load{Rows: rows, Held: int(d.account.pending.Load()), Full: full, Gateways: gateways, Paused: paused}
 }
 
 func (d *Dispatcher) isLeaving() bool {

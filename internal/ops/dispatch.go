@@ -41,6 +41,7 @@ func (m *Metrics) Dispatch(d func() Dispatcher) *DispatchMetrics {
 		}))
 	}
 	load("outbox_rows", "Rows that wait to be sent, as far as this process knows.", func(l dispatch.Load) float64 { return float64(l.Rows) })
+	load("outbox_rows_held", "Rows that this process is sending.", func(l dispatch.Load) float64 { return float64(l.Held) })
 	load("outbox_gateways_paused", "Gateways that rest after failures.", func(l dispatch.Load) float64 { return float64(l.Paused) })
 	load("outbox_full", "1 while events are refused because the outbox, or what one host may hold of it, is full.", func(l dispatch.Load) float64 {
 		if l.Full {
