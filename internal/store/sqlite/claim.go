@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -22,9 +23,9 @@ const (
 	// selectOne reads one row that a claim has found by its device.
 	selectOne = `SELECT ` + rowColumns + `, p.body FROM queue q JOIN payload p ON p.id = q.id
 		WHERE q.id = ? AND q.due <= ?`
-	// selectDevice finds the due rows of one device.
-	selectDevice = `SELECT id FROM queue INDEXED BY queue_dedup
-		WHERE device = ? AND app = ? AND due <= ? AND deadline > ? ORDER BY due, id LIMIT ?`
+	// selectDevice finds the due rows of one device, from a place on.
+	selectDevice = `SELECT due, id FROM queue INDEXED BY queue_dedup
+		WHERE device = ? AND app = ? AND due <= ? AND deadline > ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`
 )
 
 // readAhead is how many rows of one device are found at once.
@@ -73,7 +74,7 @@ func (s *Store) claim(ctx context.Context, id push.AppID, limit int, lease time.
 	c := &claim{store: s, ctx: ctx, limit: limit, now: s.clock.now()}
 	c.until = c.now + lease.Microseconds()
 	err := c.collect(id)
-	if err == nil && len(c.doomed) > 0 {
+	if len(c.doomed) > 0 {
 		s.supersede(ctx, c.doomed)
 	}
 	return c.rows, err
@@ -124,15 +125,15 @@ func (c *claim) lookAt(k *look) error {
 		s.pass(k)
 		return nil
 	}
-	for {
-		if len(k.ids) == 0 {
-			if err := c.readAhead(k); err != nil || len(k.ids) == 0 {
+	for after := (position{math.MinInt64, 0}); ; {
+		if len(k.ahead) == 0 {
+			if err := c.readAhead(k, after); err != nil || len(k.ahead) == 0 {
 				return err
 			}
 		}
-		id := k.ids[0]
-		k.ids = k.ids[1:]
-		taken, err := c.takeOne(id)
+		after = k.ahead[0] // a row that may not be taken is not read again
+		k.ahead = k.ahead[1:]
+		taken, err := c.takeOne(after.id)
 		if err != nil {
 			return err
 		}
@@ -144,13 +145,13 @@ func (c *claim) lookAt(k *look) error {
 }
 
 // readAhead finds the next due rows of a device; none when there are no more.
-func (c *claim) readAhead(k *look) error {
-	return eachRow(c.ctx, c.store.stmts.device, []any{k.device[:], c.app.no, c.now, c.now, readAhead}, func(rows *sql.Rows) error {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+func (c *claim) readAhead(k *look, after position) error {
+	return eachRow(c.ctx, c.store.stmts.device, []any{k.device[:], c.app.no, c.now, c.now, after.due, after.id, readAhead}, func(rows *sql.Rows) error {
+		var p position
+		if err := rows.Scan(&p.due, &p.id); err != nil {
 			return err
 		}
-		k.ids = append(k.ids, id)
+		k.ahead = append(k.ahead, p)
 		return nil
 	})
 }
@@ -268,7 +269,7 @@ func (s *Store) open(ctx context.Context, app push.AppID, rows []push.Queued) []
 func (s *Store) supersede(ctx context.Context, ids []int64) {
 	err := s.write.do(ctx, func(t *tx) error {
 		for _, id := range ids {
-			if err := t.exec(`UPDATE queue SET deadline = 0 WHERE id = ?`, id); err != nil {
+			if err := t.exec(leaveToExpire, id); err != nil {
 				return err
 			}
 		}

@@ -21,7 +21,8 @@ const (
 	// A row past its deadline that nobody has counted yet must not swallow a new notification: it loses its hash.
 	forgetHash    = `UPDATE queue SET dedup = NULL WHERE id = ?`
 	findDuplicate = `SELECT id FROM queue WHERE device = ? AND dedup = ? AND deadline <= ?`
-	waitingBadges = `SELECT id, app, due FROM queue WHERE device = ? AND badge_only = 1 AND deadline > ?`
+	waitingBadges = `SELECT id, app, due FROM queue WHERE device = ? AND badge_only = 1 AND deadline > ? ORDER BY id DESC`
+	leaveToExpire = `UPDATE queue SET deadline = 0 WHERE id = ?`
 	deleteRow     = `DELETE FROM queue WHERE id = ?`
 	deletePayload = `DELETE FROM payload WHERE id = ?`
 	insertApp     = `INSERT INTO app (app_id) VALUES (?) ON CONFLICT (app_id) DO UPDATE SET app_id = excluded.app_id RETURNING no`
@@ -36,6 +37,7 @@ type enqueue struct {
 
 	out   []push.Enqueued
 	taken []removed
+	left  []removed // reserved as well, and left to Expire
 }
 
 // removed is a row that a transaction deletes.
@@ -159,14 +161,21 @@ func (e *enqueue) insertOnce(t *tx, a *app, r push.Queued) (int64, error) {
 	return res.LastInsertId()
 }
 
-// dropOlderBadges deletes the waiting badge-only rows of a device.
+// dropOlderBadges deletes the newest waiting badge-only row of a device. The answer speaks of one: older ones, which were
+// given back beside it, are left to Expire, which counts them.
 func (e *enqueue) dropOlderBadges(t *tx, device push.Hash, now int64) (bool, error) {
 	waiting, err := e.store.takeBadges(t, waitingBadges, device, now)
-	e.taken = append(e.taken, waiting...)
+	n := min(len(waiting), 1)
+	e.taken, e.left = append(e.taken, waiting[:n]...), append(e.left, waiting[n:]...)
 	if err != nil {
 		return false, err
 	}
-	return len(waiting) > 0, deleteRows(t, waiting)
+	for _, r := range waiting[n:] {
+		if err := t.exec(leaveToExpire, r.id); err != nil {
+			return false, err
+		}
+	}
+	return n > 0, deleteRows(t, waiting[:n])
 }
 
 // takeBadges reserves the rows that query finds for a device and that are not in flight.
@@ -240,6 +249,9 @@ func (e *enqueue) done(committed bool) {
 	defer s.mu.Unlock()
 	for _, r := range e.taken {
 		s.finish(r, committed)
+	}
+	for _, r := range e.left {
+		s.finish(r, false)
 	}
 	for i, out := range e.out {
 		if out.ID == 0 {

@@ -47,8 +47,8 @@ func (p position) before(o position) bool {
 type look struct {
 	app    *app
 	device push.Hash
-	due    int64   // of the first row known there; may be earlier than the row, never later
-	ids    []int64 // rows read ahead, so that a device with very many is not read anew for each
+	due    int64      // of the first row known there; may be earlier than the row, never later
+	ahead  []position // rows read ahead, so that a device with very many is not read anew for each
 }
 
 // lease is one row in flight.

@@ -17,6 +17,8 @@ func badgeCases() []testCase {
 		{"a moved one gives way to a newer one", badgeMovedGivesWay},
 		{"a released one gives way to a newer one", badgeReleasedGivesWay},
 		{"a lapsed one gives way to a newer one", badgeLapsedGivesWay},
+		{"one that is due before the newer one gives way too", badgeDueBeforeTheNewer},
+		{"what a third one replaces and what expires add up", badgeThree},
 		{"another device's stays", badgeOtherDevice},
 		{"dropping spares what is newer, in flight or no badge", badgeDrop},
 	}
@@ -79,6 +81,52 @@ func badgeLapsedGivesWay(t *testing.T, h *Harness) {
 }
 
 // requireOnlyNewerBadge claims badge 2, never badge 1, and finds badge 1 counted as expired.
+func badgeDueBeforeTheNewer(t *testing.T, h *Harness) {
+	for name, back := range map[string]func(held push.Queued){
+		"released": func(held push.Queued) { require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(held)})) },
+		"moved":    func(held push.Queued) { settle(t, h.Store, retryAt(held, h.Now())) },
+	} {
+		enqueue(t, h.Store, h.badge(1, 1))
+		held := claimOne(t, h.Store)
+		newer := h.badge(1, 2)
+		newer.Due = h.Now().Add(time.Minute)
+		enqueue(t, h.Store, newer)
+		back(held)
+		require.Empty(t, claim(t, h.Store, 10), name)
+		counts, err := h.Store.Expire(ctxOf(t), 10)
+		require.NoError(t, err)
+		require.Equal(t, map[push.AppID]int{appA: 1}, counts, name)
+		h.Advance(t, 2*time.Minute)
+		end(t, h.Store, claimOne(t, h.Store))
+		require.Empty(t, waiting(t, h.Store), name)
+	}
+}
+
+// Whoever keeps the books hears of every row that goes: of this one as replaced, of the others from Expire.
+func badgeThree(t *testing.T, h *Harness) {
+	stored, gone := 0, 0
+	put := func(count int) {
+		stored++
+		if enqueue(t, h.Store, h.badge(1, count))[0].State == push.EnqueueReplaced {
+			gone++
+		}
+	}
+	put(1)
+	held := claimOne(t, h.Store)
+	put(2)
+	require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(held)}))
+	put(3)
+	require.Equal(t, stored-gone, backlog(t, h.Store).Rows)
+	last := claimOne(t, h.Store)
+	require.Equal(t, []byte{'b', 3}, last.Payload)
+	end(t, h.Store, last)
+	require.Empty(t, claim(t, h.Store, 10))
+	counts, err := h.Store.Expire(ctxOf(t), 10)
+	require.NoError(t, err)
+	require.Equal(t, stored-gone-1, counts[appA])
+	require.Empty(t, waiting(t, h.Store))
+}
+
 func requireOnlyNewerBadge(t *testing.T, h *Harness) {
 	t.Helper()
 	newer := claimOne(t, h.Store)
