@@ -189,9 +189,10 @@ func (b *badges) giveBack(devices map[push.Hash]time.Time) {
 	}
 }
 
-// dropBadges deletes the badge updates that later counts made superfluous.
+// dropBadges deletes the badge updates that later counts made superfluous. With a slow store what is left follows in the
+// next round, as in expire.
 func (g *Gateway) dropBadges() {
-	for {
+	for began := time.Now(); time.Since(began) < expireEvery; {
 		devices := g.badges.take(badgeBatch)
 		if len(devices) == 0 {
 			return

@@ -36,7 +36,8 @@ const (
 	expireOutbox = `WITH doomed AS MATERIALIZED (SELECT id FROM outbox WHERE deadline <= store_clock() AND until <= store_clock()
 			ORDER BY deadline LIMIT $1 FOR UPDATE SKIP LOCKED)
 		DELETE FROM outbox o USING doomed d WHERE o.id = d.id`
-	expireOnce = `DELETE FROM outbox_once WHERE until <= store_clock()`
+	expireOnce = `DELETE FROM outbox_once WHERE key IN (SELECT key FROM outbox_once WHERE until <= store_clock() ORDER BY until LIMIT $1
+		FOR UPDATE SKIP LOCKED)`
 )
 
 // split turns held rows into what a statement takes.
@@ -105,11 +106,15 @@ func (o outbox) Release(ctx context.Context, held []push.Held) error {
 	}))
 }
 
+// oncePerRow is how many keys of submissions are forgotten for each row that may expire: bounded, as a day with very many
+// must not hold up the rows.
+const oncePerRow = 10
+
 // Expire implements dispatch.Outbox.
 func (o outbox) Expire(ctx context.Context, limit int) (int, error) {
 	var n int64
 	err := o.s.registryTx(ctx, func(p *pipeline) {
-		p.exec(expireOnce)
+		p.exec(expireOnce, limit*oncePerRow)
 		p.queue(expireOutbox, []any{limit}).Exec(func(tag pgconn.CommandTag) error {
 			n = tag.RowsAffected()
 			return nil

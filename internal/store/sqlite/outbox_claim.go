@@ -32,8 +32,12 @@ const (
 	deleteOutbox = `DELETE FROM outbox WHERE id = ?`
 	moveOutbox   = `UPDATE outbox SET due = ?, attempts = ?, refusals = ?, lease = 0, until = 0 WHERE id = ?`
 	expireOutbox = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE deadline <= ?1 AND until <= ?1 ORDER BY deadline LIMIT ?2)`
-	expireOnce   = `DELETE FROM outbox_once WHERE until <= ?`
+	expireOnce   = `DELETE FROM outbox_once WHERE key IN (SELECT key FROM outbox_once WHERE until <= ? ORDER BY until LIMIT ?)`
 )
+
+// oncePerRow is how many keys of submissions are forgotten for each row that may expire: bounded, as a day with very many
+// must not hold up the rows.
+const oncePerRow = 10
 
 // outboxUnreadable is how long a row waits that cannot be opened: a key may be missing for a while.
 const outboxUnreadable = time.Minute
@@ -219,7 +223,7 @@ func (o outbox) Expire(ctx context.Context, limit int) (int, error) {
 	var n int64
 	err := o.s.write.do(ctx, func(t *tx) error {
 		now := o.s.clock.now()
-		if err := t.exec(expireOnce, now); err != nil {
+		if err := t.exec(expireOnce, now, limit*oncePerRow); err != nil {
 			return err
 		}
 		res, err := t.result(expireOutbox, now, limit)

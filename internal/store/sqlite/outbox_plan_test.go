@@ -29,7 +29,7 @@ func TestOutboxStatements_UseIndexes(t *testing.T) {
 		"ending":              {deleteOutbox, []string{"USING INTEGER PRIMARY KEY"}},
 		"moving":              {moveOutbox, []string{"USING INTEGER PRIMARY KEY"}},
 		"expiring":            {expireOutbox, []string{"USING INDEX outbox_deadline (deadline<?)"}},
-		"expiring receipts":   {expireOnce, []string{"USING INDEX outbox_once_until (until<?)"}},
+		"expiring receipts":   {expireOnce, []string{"USING COVERING INDEX outbox_once_until (until<?)", "PRIMARY KEY (key=?)"}},
 		"first end":           {firstEnd, []string{"USING COVERING INDEX outbox_until (until>?)"}},
 		"URL of a gateway":    {someOf, []string{"SEARCH o USING INDEX outbox_of_gateway (gateway=?)"}},
 		"step":                {findStep, []string{"USING INDEX pusher_key (owner=? AND pushkey=? AND app_id=?)"}},
