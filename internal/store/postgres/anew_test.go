@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/internal/push"
@@ -35,30 +34,20 @@ func TestQueue_BeginsAnewAfterADeadlock(t *testing.T) {
 			b, ctx := newBase(t), context.Background()
 			_, err := b.open.Enqueue(ctx, []push.Queued{row(1, b.clock.Now()), row(2, b.clock.Now())}, 0)
 			require.NoError(t, err)
-			console, err := pgx.Connect(ctx, b.url)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, console.Close(ctx)) }()
-			run := func(sql string) {
-				_, err := console.Exec(ctx, sql)
-				require.NoError(t, err)
-			}
-			run("BEGIN")
-			run("SET LOCAL deadlock_timeout = '60s'") // so that the store is the one that is given up
-			run("SELECT FROM queue_device WHERE device = (SELECT device FROM queue_device ORDER BY device DESC LIMIT 1) FOR UPDATE")
+			console := b.console()
+			console.run("BEGIN")
+			console.run("SET LOCAL deadlock_timeout = '60s'") // so that the store is the one that is given up
+			console.run("SELECT FROM queue_device WHERE device = (SELECT device FROM queue_device ORDER BY device DESC LIMIT 1) FOR UPDATE")
 			done := make(chan error, 1)
 			go func() { done <- tt.work(ctx, b) }()
-			require.Eventually(t, func() bool {
-				var waiting bool
-				err := b.admin.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
-					WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
-				return err == nil && waiting
-			}, 20*time.Second, 5*time.Millisecond)
-			run("SELECT FROM queue_device WHERE device = (SELECT device FROM queue_device ORDER BY device LIMIT 1) FOR UPDATE")
-			run("COMMIT")
+			b.someoneWaits()
+			console.run("SELECT FROM queue_device WHERE device = (SELECT device FROM queue_device ORDER BY device LIMIT 1) FOR UPDATE")
+			console.run("COMMIT")
 			require.NoError(t, <-done)
 			rows, err := b.open.Claim(ctx, app, 10, time.Minute)
 			require.NoError(t, err)
 			require.Len(t, rows, 2)
+			require.Equal(t, 1, b.deadlocks(t))
 		})
 	}
 }

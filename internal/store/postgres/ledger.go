@@ -11,7 +11,8 @@ import (
 
 const (
 	// writeLedger is held to the end of the transaction by whoever gives out sequence numbers: so they appear in their
-	// order, and a follower that has seen one will never miss a lower one.
+	// order, and a follower that has seen one will never miss a lower one. It is also the lock of all entries, which have
+	// no order of their own: whoever changes or deletes some takes it first.
 	writeLedger = `SELECT pg_advisory_xact_lock($1)`
 
 	// recordDead keeps the later time of death; at the same time a certain entry beats a guarded one. With $5 only
@@ -87,9 +88,12 @@ func (s *Store) Record(ctx context.Context, dead []push.DeadKey) error {
 	if err := s.ensureApps(ctx, d.named); err != nil {
 		return wrap("record dead pushkeys", err)
 	}
-	var p pipeline
-	d.record(&p, s)
-	return wrap("record dead pushkeys", s.send(ctx, &p))
+	_, err := begunAnew(func() (struct{}, error) {
+		var p pipeline
+		d.record(&p, s)
+		return struct{}{}, s.send(ctx, &p)
+	})
+	return wrap("record dead pushkeys", err)
 }
 
 // Clear implements store.Ledger.
@@ -99,12 +103,14 @@ func (s *Store) Clear(ctx context.Context, _ push.AppID, device push.Hash) error
 }
 
 // clear marks entries as removed and returns how many.
-func (s *Store) clear(ctx context.Context, sql string, args ...any) (n int, err error) {
-	var p pipeline
-	p.exec(writeLedger, lockLedger)
-	p.queue(sql, args).Exec(affected(&n))
-	p.exec(announce)
-	return n, s.send(ctx, &p)
+func (s *Store) clear(ctx context.Context, sql string, args ...any) (int, error) {
+	return begunAnew(func() (n int, err error) {
+		var p pipeline
+		p.exec(writeLedger, lockLedger)
+		p.queue(sql, args).Exec(affected(&n))
+		p.exec(announce)
+		return n, s.send(ctx, &p)
+	})
 }
 
 // Changes implements store.Ledger.
@@ -134,7 +140,12 @@ func (s *Store) Settings(ctx context.Context, id push.AppID, fingerprint push.Ha
 		return wrap("note an app's settings", err)
 	}
 	app, _ := s.apps.number(id)
-	return wrap("note an app's settings", pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	_, err := begunAnew(func() (struct{}, error) { return struct{}{}, s.noteSettings(ctx, app, fingerprint) })
+	return wrap("note an app's settings", err)
+}
+
+func (s *Store) noteSettings(ctx context.Context, app int32, fingerprint push.Hash) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, guard); err != nil {
 			return err
 		}
@@ -153,15 +164,13 @@ func (s *Store) Settings(ctx context.Context, id push.AppID, fingerprint push.Ha
 		}
 		b.Queue(noteSettings, app, fingerprint[:])
 		return tx.SendBatch(ctx, b).Close()
-	}))
+	})
 }
 
 // Prune implements store.Ledger. Removed entries stay as marks for followers and go when they are as old themselves.
 func (s *Store) Prune(ctx context.Context, before time.Time) error {
 	age := distance(before, s.now())
-	var p pipeline
-	p.exec(forgetCleared, age)
-	if err := s.send(ctx, &p); err != nil {
+	if _, err := s.clear(ctx, forgetCleared, age); err != nil {
 		return wrap("prune the ledger", err)
 	}
 	for {

@@ -69,9 +69,10 @@ func newHarness(t *testing.T) *storetest.Harness {
 			b.open = s
 			return s, nil
 		},
-		Peer:     func(*testing.T) store.Store { return b.start(b.url, keyring.Files{Current: b.key}) },
-		Together: b.together,
-		Raw:      b.raw,
+		Deadlocks: b.deadlocks,
+		Peer:      func(*testing.T) store.Store { return b.start(b.url, keyring.Files{Current: b.key}) },
+		Together:  b.together,
+		Raw:       b.raw,
 		Damage: func(*testing.T) {
 			b.exec("UPDATE payload SET body = set_byte(body, length(body) - 1, get_byte(body, length(body) - 1) # 1)")
 		},
@@ -86,6 +87,13 @@ func (b *base) exec(sql string, args ...any) {
 
 func (b *base) advance(_ *testing.T, d time.Duration) {
 	b.exec("UPDATE test_clock SET micros = $1", b.clock.Advance(d).UnixMicro())
+}
+
+// deadlocks counts what the sessions met so far, which they report at the latest when they end. Listeners come back, and
+// have met nothing.
+func (b *base) deadlocks(*testing.T) int {
+	b.exec("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	return b.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }
 
 func (b *base) try(url string, keys keyring.Files) (*postgres.Store, error) {
@@ -141,4 +149,42 @@ func (b *base) raw(t *testing.T) []byte {
 		}
 	}
 	return all
+}
+
+// console is a session of somebody who holds locks.
+type console struct {
+	t    *testing.T
+	conn *pgx.Conn
+}
+
+func (b *base) console() *console {
+	b.t.Helper()
+	conn, err := pgx.Connect(context.Background(), b.url)
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return &console{t: b.t, conn: conn}
+}
+
+func (c *console) run(sql string, args ...any) {
+	c.t.Helper()
+	_, err := c.conn.Exec(context.Background(), sql, args...)
+	require.NoError(c.t, err)
+}
+
+// someoneWaits returns when somebody waits for a lock.
+func (b *base) someoneWaits() {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		var waiting bool
+		err := b.admin.QueryRow(context.Background(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
+		return err == nil && waiting
+	}, 20*time.Second, 5*time.Millisecond)
+}
+
+// count returns the number that a statement selects.
+func (b *base) count(sql string) (n int) {
+	b.t.Helper()
+	require.NoError(b.t, b.admin.QueryRow(context.Background(), sql).Scan(&n))
+	return n
 }

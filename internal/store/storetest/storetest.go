@@ -36,6 +36,9 @@ type Harness struct {
 	Together func(t *testing.T, n int) []store.Store
 	// Raw returns the bytes of everything at rest.
 	Raw func(t *testing.T) []byte
+	// Deadlocks ends all work on Store and its peers and returns how many transactions the database gave up because they
+	// waited for each other; nil where none wait.
+	Deadlocks func(t *testing.T) int
 	// Damage changes one byte of every stored payload.
 	Damage func(t *testing.T)
 }
