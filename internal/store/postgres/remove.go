@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	lockDevices = `SELECT device FROM queue_device WHERE device = ANY($1::bytea[]) ORDER BY device, app FOR UPDATE`
+	lockDevices = `SELECT device, app FROM queue_device WHERE device = ANY($1::bytea[]) ORDER BY device, app FOR UPDATE`
 
-	// refresh brings the lines of locked devices up to date after their waiting rows changed.
+	// refresh brings locked lines up to date after their waiting rows changed.
 	refresh = `WITH line AS MATERIALIZED (SELECT d.device, d.app, d.held, (SELECT q.due FROM queue q WHERE q.device = d.device AND q.app + 0 = d.app
 				AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id) ORDER BY q.due LIMIT 1) AS due
-			FROM queue_device d WHERE d.device = ANY($1::bytea[])),
+			FROM unnest($1::bytea[], $2::int[]) AS i (device, app) JOIN queue_device d ON d.device = i.device AND d.app = i.app),
 		empty AS (DELETE FROM queue_device d USING line n WHERE d.device = n.device AND d.app = n.app AND n.held = 0 AND n.due IS NULL)
 		UPDATE queue_device d SET due = coalesce(n.due, 9223372036854775807)
 			FROM line n WHERE d.device = n.device AND d.app = n.app AND NOT (n.held = 0 AND n.due IS NULL)`
@@ -25,8 +25,8 @@ const (
 		counted AS (INSERT INTO queue_count (app, delta) SELECT app, -count(*) FROM gone GROUP BY app)
 		SELECT app, count(*) FROM gone GROUP BY app`
 
-	deleteBadges = `WITH gone AS (DELETE FROM queue q USING unnest($1::bytea[], $2::bigint[]) AS i (device, before)
-		WHERE q.device = i.device AND q.badge_only AND q.accepted < i.before
+	deleteBadges = `WITH gone AS (DELETE FROM queue q USING unnest($1::bytea[], $2::int[], $3::bigint[]) AS i (device, app, before)
+		WHERE q.device = i.device AND q.app + 0 = i.app AND q.badge_only AND q.accepted < i.before
 			AND NOT EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = q.id) RETURNING q.id, q.app)` + afterDelete
 
 	findExpired = `SELECT q.id, q.device FROM queue q WHERE q.deadline <= store_clock()
@@ -70,36 +70,45 @@ func (s *Store) choose(ctx context.Context, sql string, args ...any) (chosen, er
 	return c, s.send(ctx, &p)
 }
 
+// lines are lines of queue_device that are locked.
+type lines struct {
+	devices [][]byte
+	apps    []int32
+}
+
+func (l *lines) scan(rows pgx.Rows) error {
+	var device []byte
+	var app int32
+	err := rows.Scan(&device, &app)
+	l.devices, l.apps = append(l.devices, device), append(l.apps, app)
+	return err
+}
+
 // change locks devices, runs one statement on rows of theirs and brings their lines up to date. Only lines that were
 // there to be locked may be touched: one that appears meanwhile belongs to whoever made it.
-func (s *Store) change(ctx context.Context, devices [][]byte, queue func(p *pipeline, locked [][]byte)) error {
+func (s *Store) change(ctx context.Context, devices [][]byte, queue func(p *pipeline, locked lines)) error {
 	x, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer x.close(ctx)
-	var locked [][]byte
+	var locked lines
 	var lock pipeline
-	lock.query(func(rows pgx.Rows) error {
-		var device []byte
-		err := rows.Scan(&device)
-		locked = append(locked, device)
-		return err
-	}, lockDevices, devices)
-	if err := x.send(ctx, &lock); err != nil || len(locked) == 0 {
+	lock.query(locked.scan, lockDevices, devices)
+	if err := x.send(ctx, &lock); err != nil || len(locked.devices) == 0 {
 		return err
 	}
 	p := pipeline{guarded: true}
 	queue(&p, locked)
-	p.exec(refresh, locked)
+	p.exec(refresh, locked.devices, locked.apps)
 	return x.commit(ctx, &p)
 }
 
 // remove changes devices by a statement that deletes rows and answers with numbers of rows by app.
-func (s *Store) remove(ctx context.Context, devices [][]byte, sql string, args func(locked [][]byte) []any) (map[push.AppID]int, error) {
+func (s *Store) remove(ctx context.Context, devices [][]byte, sql string, args func(locked lines) []any) (map[push.AppID]int, error) {
 	byNo, err := begunAnew(func() (map[int32]int, error) {
 		byNo := map[int32]int{}
-		err := s.change(ctx, devices, func(p *pipeline, locked [][]byte) {
+		err := s.change(ctx, devices, func(p *pipeline, locked lines) {
 			p.query(func(rows pgx.Rows) error {
 				var app int32
 				var n int
@@ -118,7 +127,7 @@ func (s *Store) remove(ctx context.Context, devices [][]byte, sql string, args f
 
 // removeRows deletes chosen rows.
 func (s *Store) removeRows(ctx context.Context, c chosen, sql string) (map[push.AppID]int, error) {
-	return s.remove(ctx, c.devices, sql, func([][]byte) []any { return []any{c.ids} })
+	return s.remove(ctx, c.devices, sql, func(lines) []any { return []any{c.ids} })
 }
 
 // DropBadges implements store.Queue.
@@ -130,12 +139,12 @@ func (s *Store) DropBadges(ctx context.Context, before map[push.Hash]time.Time) 
 	for device := range before {
 		devices = append(devices, device[:])
 	}
-	counts, err := s.remove(ctx, devices, deleteBadges, func(locked [][]byte) []any {
-		times := make([]int64, len(locked))
-		for i, device := range locked {
+	counts, err := s.remove(ctx, devices, deleteBadges, func(locked lines) []any {
+		times := make([]int64, len(locked.devices))
+		for i, device := range locked.devices {
 			times[i] = stamp(before[hash(device)])
 		}
-		return []any{locked, times}
+		return []any{locked.devices, locked.apps, times}
 	})
 	return counts, wrap("drop badges", err)
 }
@@ -184,7 +193,7 @@ func (s *Store) wake(ctx context.Context, id push.AppID) (int, error) {
 // wakeChosen makes chosen rows due and returns how many waited longer.
 func (s *Store) wakeChosen(ctx context.Context, c chosen, sql string) (int, error) {
 	return begunAnew(func() (n int, err error) {
-		err = s.change(ctx, c.devices, func(p *pipeline, _ [][]byte) {
+		err = s.change(ctx, c.devices, func(p *pipeline, _ lines) {
 			p.queue(sql, []any{c.ids}).Exec(affected(&n))
 		})
 		return n, err
