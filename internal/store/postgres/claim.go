@@ -16,9 +16,14 @@ import (
 const (
 	anyLapsed = `SELECT 1 FROM queue_lease WHERE until <= store_clock() LIMIT 1`
 
-	// lockDue locks lines with something due that nobody else is working on.
-	lockDue = `SELECT device FROM queue_device WHERE app = $1 AND held = 0 AND due <= store_clock()
-		ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED`
+	// lockDue locks lines with something due that nobody else is working on, and says which of those whose turn it is.
+	// It looks for them first and locks them in the order of devices, as everybody does: SKIP LOCKED alone is no reason to
+	// lock in another one, for the server waits all the same when a line changes hands in the middle of its look.
+	lockDue = `WITH turn AS MATERIALIZED (SELECT device FROM queue_device
+			WHERE app = $1 AND held = 0 AND due <= store_clock() AND device <> ALL($3::bytea[]) ORDER BY due LIMIT $2),
+		locked AS MATERIALIZED (SELECT d.device FROM turn t JOIN queue_device d ON d.device = t.device AND d.app = $1
+			WHERE d.held = 0 AND d.due <= store_clock() ORDER BY d.device FOR UPDATE OF d SKIP LOCKED)
+		SELECT device, (device IN (SELECT device FROM locked)) IS TRUE FROM turn`
 
 	// takeRows leases the first due row of each locked device. (app + 0 keeps the planner off the index by app, which
 	// would read the whole queue for each device.) It comes after the locks, so nobody changes these devices
@@ -59,8 +64,9 @@ func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.
 		return nil, wrap("claim", err)
 	}
 	var rows []push.Queued
+	c := &claiming{s: s, app: app, lease: lease, passed: [][]byte{}}
 	for range maxRounds {
-		more, again, err := s.claim(ctx, app, limit-len(rows), lease)
+		more, again, err := c.claim(ctx, limit-len(rows))
 		if err != nil && len(rows) == 0 {
 			return nil, fmt.Errorf("claim: %w", err)
 		}
@@ -76,54 +82,82 @@ func (s *Store) Claim(ctx context.Context, id push.AppID, limit int, lease time.
 	return rows, nil
 }
 
-// claim returns rows with their payloads still sealed. again says that it met lines with nothing to take, which are put
-// right now, and that others may be behind them. Leases that have run out are ended first.
-func (s *Store) claim(ctx context.Context, app int32, limit int, lease time.Duration) (rows []push.Queued, again bool, err error) {
-	rows, again, lapsed, err := s.take(ctx, app, limit, lease, false)
-	if err != nil || !lapsed {
-		return rows, again, err
-	}
-	if err := s.sweep(ctx); err != nil {
+// claiming is one Claim.
+type claiming struct {
+	s      *Store
+	app    int32
+	lease  time.Duration
+	passed [][]byte // devices that others were working on when it was their turn
+}
+
+// turn is what a claim found.
+type turn struct {
+	rows   []push.Queued
+	passed [][]byte
+	again  bool // there may be more behind
+	lapsed bool // leases have run out
+}
+
+// claim returns rows with their payloads still sealed. again says that others may be behind those it has met: lines with
+// nothing to take, which are put right now, and lines that somebody else was working on, which it looks past from now
+// on. Leases that have run out are ended first.
+func (c *claiming) claim(ctx context.Context, limit int) (rows []push.Queued, again bool, err error) {
+	t, err := c.take(ctx, limit, false)
+	if err != nil {
 		return nil, false, err
 	}
-	rows, again, _, err = s.take(ctx, app, limit, lease, true)
-	return rows, again, err
+	if t.lapsed {
+		if err := c.s.sweep(ctx); err != nil {
+			return nil, false, err
+		}
+		if t, err = c.take(ctx, limit, true); err != nil {
+			return nil, false, err
+		}
+	}
+	c.passed = append(c.passed, t.passed...)
+	return t.rows, t.again, nil
 }
 
 // take is claim in one transaction. It takes nothing while leases have run out, unless it is told to go on.
-func (s *Store) take(ctx context.Context, app int32, limit int, lease time.Duration, goOn bool) (rows []push.Queued, again, lapsed bool, err error) {
-	rows, err = begunAnew(func() (rows []push.Queued, err error) {
-		rows, again, lapsed, err = s.takeOnce(ctx, app, limit, lease, goOn)
-		return rows, err
-	})
-	return rows, again, lapsed, err
+func (c *claiming) take(ctx context.Context, limit int, goOn bool) (turn, error) {
+	return begunAnew(func() (turn, error) { return c.takeOnce(ctx, limit, goOn) })
 }
 
-func (s *Store) takeOnce(ctx context.Context, app int32, limit int, lease time.Duration, goOn bool) (rows []push.Queued, again, lapsed bool, err error) {
-	x, err := s.begin(ctx)
+func (c *claiming) takeOnce(ctx context.Context, limit int, goOn bool) (turn, error) {
+	x, err := c.s.begin(ctx)
 	if err != nil {
-		return nil, false, false, err
+		return turn{}, err
 	}
 	defer x.close(ctx)
-	devices, lapsed, err := x.lockDue(ctx, app, limit)
-	if err != nil || lapsed && !goOn || len(devices) == 0 {
-		return nil, false, lapsed, err
+	devices, t, err := c.lock(ctx, x, limit)
+	if err != nil || t.lapsed && !goOn {
+		return turn{lapsed: t.lapsed}, err
 	}
-	rows, err = x.takeRows(ctx, devices, app, lease, s.now())
-	return rows, len(devices) == limit && len(rows) < limit, false, err
+	t.lapsed, t.again = false, len(devices)+len(t.passed) == limit
+	if len(devices) > 0 {
+		t.rows, err = x.takeRows(ctx, devices, c.app, c.lease, c.s.now())
+	}
+	t.again = t.again && len(t.rows) < limit
+	return t, err
 }
 
-// lockDue locks devices, and says whether leases have run out.
-func (x *session) lockDue(ctx context.Context, app int32, limit int) (devices [][]byte, lapsed bool, err error) {
+// lock locks devices, and says which it passed over and whether leases have run out.
+func (c *claiming) lock(ctx context.Context, x *session, limit int) (devices [][]byte, t turn, err error) {
 	var p pipeline
-	p.query(func(pgx.Rows) error { lapsed = true; return nil }, anyLapsed)
+	p.query(func(pgx.Rows) error { t.lapsed = true; return nil }, anyLapsed)
 	p.query(func(rows pgx.Rows) error {
 		var device []byte
-		err := rows.Scan(&device)
-		devices = append(devices, device)
+		var mine bool
+		err := rows.Scan(&device, &mine)
+		if mine {
+			devices = append(devices, device)
+		} else {
+			t.passed = append(t.passed, device)
+		}
 		return err
-	}, lockDue, app, limit)
-	return devices, lapsed, x.send(ctx, &p)
+	}, lockDue, c.app, limit, c.passed)
+	err = x.send(ctx, &p)
+	return devices, t, err
 }
 
 // takeRows leases a row of each device and commits.

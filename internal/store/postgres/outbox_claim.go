@@ -14,17 +14,20 @@ import (
 )
 
 const (
-	// lapseOutbox lets go of rows whose lease has run out. The lease's name stays: who held it may still settle. It
-	// waits for nobody, so it needs no lock on pushers.
+	// lapseOutbox lets go of rows whose lease has run out. The lease's name stays: who held it may still settle. It takes
+	// rows without their pushers, so it is a transaction of its own: one that went on to pushers would lock the wrong way
+	// round.
 	lapseOutbox = `WITH lapsed AS MATERIALIZED (SELECT id FROM outbox WHERE until > 0 AND until <= store_clock() FOR UPDATE SKIP LOCKED)
 		UPDATE outbox o SET until = 0 FROM lapsed l WHERE o.id = l.id`
-	// lockHeads locks the pushers whose turn it is, looking at so many due rows, and says how many these were.
+	// lockHeads locks the pushers whose turn it is, looking at so many due rows, and says how many these were. It locks in
+	// the order of pushers although it skips what is locked: the server waits all the same when a row changes hands in the
+	// middle of its look.
 	lockHeads = `WITH due AS MATERIALIZED (SELECT o.pusher, o.due, o.id FROM outbox o
 			WHERE o.gateway = $1 AND o.until = 0 AND o.due <= store_clock() AND o.deadline > store_clock()
 				AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.pusher = o.pusher AND b.until > 0)
 			ORDER BY o.due, o.id LIMIT $2),
 		head AS MATERIALIZED (SELECT pusher, min(due) AS due, min(id) AS id FROM due GROUP BY pusher ORDER BY 2, 3 LIMIT $3)
-		SELECT p.id, (SELECT count(*) FROM due) FROM head h JOIN pusher p ON p.id = h.pusher FOR NO KEY UPDATE OF p SKIP LOCKED`
+		SELECT p.id, (SELECT count(*) FROM due) FROM head h JOIN pusher p ON p.id = h.pusher ORDER BY p.id FOR NO KEY UPDATE OF p SKIP LOCKED`
 	// takeHeads leases the first due row of each locked pusher. It comes after the locks, so that its view of these rows is
 	// the present one. (IS TRUE keeps the planner off the index by gateway, which would read the gateway's whole backlog
 	// for each pusher.)
@@ -69,7 +72,10 @@ type outboxClaim struct {
 func (o outbox) Claim(ctx context.Context, g dispatch.Gateway, limit int, lease time.Duration) (dispatch.Claimed, error) {
 	for attempt := 1; ; attempt++ {
 		c := &outboxClaim{o: o, gateway: o.s.codec().Gateway(g.Realm, g.URL), limit: max(limit, 0), lease: lease}
-		err := c.run(ctx)
+		enough, err := c.run(ctx, c.limit*headsAhead)
+		if err == nil && !enough {
+			_, err = c.run(ctx, math.MaxInt32)
+		}
 		if err == nil {
 			return dispatch.Claimed{Rows: o.open(ctx, c.rows), Next: c.next, At: registry.Time(c.at)}, nil
 		}
@@ -79,27 +85,28 @@ func (o outbox) Claim(ctx context.Context, g dispatch.Gateway, limit int, lease 
 	}
 }
 
-func (c *outboxClaim) run(ctx context.Context) error {
+// run is the claim, looking at so many due rows. It is not enough where these belong to too few pushers: then nothing is
+// claimed, and to look at more means to begin anew, so that pushers are locked in their order.
+func (c *outboxClaim) run(ctx context.Context, window int) (enough bool, err error) {
 	x, err := c.o.s.begin(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer x.close(ctx)
 	var p pipeline
-	p.query(func(rows pgx.Rows) error { return rows.Scan(&c.at) }, readClock)
 	p.exec(lapseOutbox)
-	pushers, more := c.lock(&p, c.limit*headsAhead)
+	p.exec("COMMIT")
+	p.exec("BEGIN")
+	p.exec(guard)
+	p.query(func(rows pgx.Rows) error { return rows.Scan(&c.at) }, readClock)
+	pushers, more := c.lock(&p, window)
 	if err := x.send(ctx, &p); err != nil {
-		return err
+		return false, err
 	}
-	if len(*pushers) < c.limit && *more {
-		p := pipeline{guarded: true}
-		pushers, _ = c.lock(&p, math.MaxInt32)
-		if err := x.send(ctx, &p); err != nil {
-			return err
-		}
+	if len(*pushers) < c.limit && *more && window < math.MaxInt32 {
+		return false, nil
 	}
-	return x.commit(ctx, c.take(*pushers))
+	return true, x.commit(ctx, c.take(*pushers))
 }
 
 // lock locks pushers and says whether there are more due rows than it looked at.

@@ -52,6 +52,12 @@ func Claimable(t *testing.T, o dispatch.Store) {
 	require.Len(t, all, 1)
 	require.Equal(t, gateway(), all[0].Gateway)
 	require.False(t, all[0].Next.IsZero())
+	Claim(t, o)
+}
+
+// Claim claims the row that Held left.
+func Claim(t *testing.T, o dispatch.Store) {
+	t.Helper()
 	got, err := o.Claim(t.Context(), gateway(), 10, time.Hour)
 	require.NoError(t, err)
 	require.Len(t, got.Rows, 1)
