@@ -123,6 +123,7 @@ func (a *App) setup(ctx context.Context) error {
 	a.undo.add("gateway", a.gateway.Stop)
 	a.metrics.WatchGateway(a.gateway)
 	a.providers.commit(built)
+	a.undo.add("warm-up", a.providers.cooled) // before the gateway closes the providers
 
 	if hasRegistry(c) {
 		reg, err := a.newRegistry(c)
@@ -151,7 +152,6 @@ func (a *App) setup(ctx context.Context) error {
 	if err := a.gateway.Start(ctx); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	a.providers.warm(ctx, built.fresh)
 	return nil
 }
 
@@ -272,6 +272,8 @@ func (a *App) Addr(name string) string {
 
 // serve answers until ctx ends or a listener fails for good.
 func (a *App) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // also where a listener failed: the clean-ups wait for what was begun under it
 	for _, l := range a.listeners {
 		l.announce(a.log)
 		go l.serve(a.failed)
@@ -282,6 +284,7 @@ func (a *App) serve(ctx context.Context) error {
 	if a.caller != nil {
 		go a.caller.watch(ctx, certificateCheck)
 	}
+	a.providers.warm(ctx)
 	a.warn()
 	a.metrics.Reloaded(true, time.Now())
 	a.health.SetReady(true)

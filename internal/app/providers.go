@@ -32,8 +32,10 @@ const (
 // providers builds the apps of a configuration. Apps with equal settings share one provider, within a configuration and
 // over reloads, so that a credential has few connections and a reload that changes nothing reconnects nothing.
 type providers struct {
-	log    *slog.Logger
-	shared map[string]provider.Provider // in force, by spec.key
+	log     *slog.Logger
+	shared  map[string]provider.Provider // in force, by spec.key
+	cold    []provider.Provider          // in force, and warm has not heard of them yet
+	warming sync.WaitGroup
 }
 
 // built is a configuration's apps before they are in force.
@@ -79,19 +81,33 @@ func (p *providers) build(c *config.Config) (built, error) {
 }
 
 // commit makes a configuration's providers those in force. The gateway closes the ones it no longer has.
-func (p *providers) commit(b built) { p.shared = b.shared }
+func (p *providers) commit(b built) { p.shared, p.cold = b.shared, b.fresh }
 
-// warm opens the connections of new providers before traffic arrives. It returns when all had their chance.
-func (p *providers) warm(ctx context.Context, fresh []provider.Provider) {
+// warm begins to open the connections of providers that are new in force, and returns at once: traffic need not wait for
+// them, and least of all for the connection of another app that cannot be reached. What is under way ends with ctx.
+func (p *providers) warm(ctx context.Context) {
+	fresh := p.cold
+	p.cold = nil
+	p.warming.Go(func() { p.warmAll(ctx, fresh) })
+}
+
+// cooled waits for the end of what warm began, whose ctx has ended.
+func (p *providers) cooled(context.Context) error {
+	p.warming.Wait()
+	return nil
+}
+
+// warmAll returns when all had their chance.
+func (p *providers) warmAll(ctx context.Context, fresh []provider.Provider) {
 	slots := make(chan struct{}, warmers)
 	var all sync.WaitGroup
 	for _, one := range fresh {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+			bounded, cancel := context.WithTimeout(ctx, warmTimeout)
 			defer cancel()
-			if err := one.Warm(ctx); err != nil {
+			if err := one.Warm(bounded); err != nil && ctx.Err() == nil {
 				p.log.Warn("provider not reached yet", slog.Any("error", err))
 			}
 		})

@@ -82,7 +82,7 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	a.registry.Store(reg)
 	a.providers.commit(built)
 	a.cfg = next
-	go a.providers.warm(ctx, built.fresh)
+	a.providers.warm(ctx)
 	return nil
 }
 
