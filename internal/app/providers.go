@@ -148,6 +148,7 @@ func (edges) webPush(w webpush.Config, c *config.Config) (provider.Provider, err
 	if err != nil {
 		return nil, fmt.Errorf("webpush.ca_file %w", err)
 	}
+	// No time of its own: the gateway gives each attempt gateway.provider_timeout, which a reload may change.
 	return webpush.New(w, webpush.Options{HTTP: guard.Client(egress.ClientOptions{TLS: trust}), SendBadgeCounts: c.SendBadgeCounts})
 }
 

@@ -1,18 +1,20 @@
 package egress
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
 
-// ClientOptions shape one kind of request. Zero values are the limits in brackets.
+// ClientOptions shape one kind of request. Zero values are what stands in brackets.
 type ClientOptions struct {
 	// TLS is cloned; nil trusts the system's authorities. TLS 1.2 is the least.
 	TLS *tls.Config
-	// Timeout bounds the whole exchange (10 s).
+	// Timeout bounds the whole exchange (only the request's context does).
 	Timeout time.Duration
 	// MaxBody bounds the answer's body in bytes; reading beyond it fails with ErrTooLarge (64 KiB).
 	MaxBody int64
@@ -30,9 +32,10 @@ type Client struct {
 
 // Client returns a client of its own connections.
 func (g *Guard) Client(o ClientOptions) *Client {
-	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
-	}
+	return newClient(g, g.DialContext, o)
+}
+
+func newClient(g *Guard, dial func(ctx context.Context, network, address string) (net.Conn, error), o ClientOptions) *Client {
 	if o.MaxBody == 0 {
 		o.MaxBody = 64 << 10
 	}
@@ -53,7 +56,7 @@ func (g *Guard) Client(o ClientOptions) *Client {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
 				Proxy:               nil, // never from the environment
-				DialContext:         g.DialContext,
+				DialContext:         dial,
 				TLSClientConfig:     conf,
 				TLSHandshakeTimeout: dialTimeout,
 				ForceAttemptHTTP2:   true,
