@@ -94,7 +94,11 @@ func (g *Gateway) observe(app push.AppID, kind, state, reason string) {
 
 // deadKey makes the ledger entry for a verdict. app is the configured name.
 func (g *Gateway) deadKey(app push.AppID, device push.Hash, v verdict) *push.DeadKey {
-	return &push.DeadKey{AppID: app, Device: device, Since: v.since, Guarded: v.guard != nil, Recorded: time.Now()}
+	entry := &push.DeadKey{AppID: app, Device: device, Since: v.since, Recorded: time.Now()}
+	if v.guard != nil {
+		entry.Guarded, entry.Settings = true, v.guard.settings
+	}
+	return entry
 }
 
 // noteDead puts a dead pushkey into the ledger, in memory at once. The channel is closed when it is durable.

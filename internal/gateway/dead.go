@@ -87,8 +87,14 @@ func (d *deadKeys) check(device push.Hash, registered int64) standing {
 	}
 }
 
-// put adds an entry; of two for one device the later wins, as in the store.
-func (d *deadKeys) put(dead push.DeadKey) {
+// put adds an entry that is on its way to the store; of two for one device the later wins, as there.
+func (d *deadKeys) put(dead push.DeadKey) { d.set(dead, false) }
+
+// replace adds an entry that comes from the store, which has weighed it already: an earlier death stands where a later
+// one was cleared meanwhile, although whoever reads only the last change did not see that.
+func (d *deadKeys) replace(dead push.DeadKey) { d.set(dead, true) }
+
+func (d *deadKeys) set(dead push.DeadKey, weighed bool) {
 	k := deadKey{
 		since: uint32(min(max(dead.Since.Unix(), 0), 1<<32-1)), //nolint:gosec // clamped
 		facts: dayOf(dead.Recorded)<<dayShift | d.names.number(dead.AppID),
@@ -101,7 +107,7 @@ func (d *deadKeys) put(dead push.DeadKey) {
 	defer s.mu.Unlock()
 	old, known := s.keys[dead.Device]
 	switch {
-	case known && old.since > k.since:
+	case known && !weighed && old.since > k.since:
 		return
 	case !known && d.size.Load() >= deadMost:
 		return

@@ -187,6 +187,75 @@ func TestLedger_ARestartWithTheSameSettingsKeepsGuardedEntries(t *testing.T) {
 	})
 }
 
+// Nodes take a change of settings one after the other. What a node with the old ones believes dead is asked again by
+// those that have the new ones, and is gone when all have them.
+func TestLedger_RollingReload(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		a := newHarness(t, withStore(newFakeStore().shared()))
+		b := newHarness(t, withStore(a.store.shared()))
+		old := time.Now().Add(-time.Hour)
+		reload := func(h *harness) {
+			h.apps[0].Fingerprint = "two"
+			require.NoError(t, h.Reload(h.cfg, h.apps, nil))
+			time.Sleep(5 * time.Second)
+		}
+		b.provider.script("k", guarded, ok)
+		require.Equal(t, push.StateDelivered, b.state(event("good", "$1")))
+		reload(a)
+		require.Equal(t, push.StateRejected, b.state(registered(event("k", "$2"), old)))
+		require.Equal(t, push.StateRejected, b.state(registered(event("k", "$3"), old)), "b has its reasons still")
+		require.Equal(t, 2, b.provider.count())
+		time.Sleep(followEvery + time.Second)
+		require.Equal(t, push.StateDelivered, a.state(registered(event("k", "$4"), old)), "a has not")
+		reload(b)
+		require.Empty(t, a.store.ledger())
+		require.Equal(t, push.StateDelivered, b.state(registered(event("k", "$5"), old)))
+	})
+}
+
+// A node that starts with the new settings does not believe either what others find out with the old ones.
+func TestLedger_RollingRestart(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		a := newHarness(t, withStore(newFakeStore().shared()))
+		b := newHarness(t, withStore(a.store.shared()))
+		old := time.Now().Add(-time.Hour)
+		b.provider.script("k", guarded)
+		require.Equal(t, push.StateDelivered, b.state(event("good", "$1")))
+		a.stop()
+		a.apps[0].Fingerprint = "two"
+		a.boot()
+		require.Equal(t, push.StateRejected, b.state(registered(event("k", "$2"), old)))
+		time.Sleep(followEvery + time.Second)
+		require.Zero(t, a.Stats().LedgerEntries)
+		a.restart()
+		require.Equal(t, push.StateDelivered, a.state(registered(event("k", "$3"), old)))
+	})
+}
+
+// An entry that was cleared and came back with an earlier death stands as it is in the store, also where the clearing
+// was not seen.
+func TestLedger_AnEarlierDeathAfterAClearingThatWasNotSeen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		h := newHarness(t, withStore(newFakeStore().shared()))
+		died := time.Now().Add(-24 * time.Hour)
+		entry := push.DeadKey{AppID: theApp, Device: h.hasher.Hash(purposeDevice, theApp, "k"), Since: died}
+		record := func(d push.DeadKey) {
+			require.NoError(t, h.store.Record(t.Context(), []push.DeadKey{d}))
+		}
+		later := entry
+		later.Since = died.Add(2 * time.Hour)
+		record(later)
+		time.Sleep(followEvery + time.Second)
+		require.NoError(t, h.store.Clear(t.Context(), theApp, entry.Device))
+		record(entry)
+		time.Sleep(followEvery + time.Second)
+		require.Equal(t, push.StateDelivered, h.state(registered(event("k", "$2"), died.Add(time.Hour))))
+	})
+}
+
 // A clock that ran ahead for a while must not date a death so late that the next registration seems to lie before it.
 func TestLedger_ADeathSeenByAClockThatJumpedAhead(t *testing.T) {
 	t.Parallel()

@@ -442,11 +442,10 @@ func (s *fakeStore) Settings(ctx context.Context, app push.AppID, fingerprint pu
 		return err
 	}
 	defer s.mu.Unlock()
-	if old, ok := s.settings[app]; ok && old != fingerprint {
-		for device, d := range s.dead {
-			if d.AppID == app && d.Guarded {
-				s.clear(device)
-			}
+	old, known := s.settings[app]
+	for device, d := range s.dead {
+		if d.AppID == app && d.Guarded && (known && old != fingerprint || d.Settings != fingerprint) {
+			s.clear(device)
 		}
 	}
 	s.settings[app] = fingerprint

@@ -123,12 +123,19 @@ func New(o Options) (*Gateway, error) {
 
 // load reads what earlier processes left: the settings first, as they may drop ledger entries.
 func (g *Gateway) load(ctx context.Context, apps []App) error {
+	own := map[push.AppID]push.Hash{}
 	for _, app := range apps {
-		if err := g.ledger.Settings(ctx, push.AppID(app.Pattern), g.fingerprint(app)); err != nil {
+		name := push.AppID(app.Pattern)
+		own[name] = g.fingerprint(app)
+		if err := g.ledger.Settings(ctx, name, own[name]); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
 	}
-	if err := g.readLedger(ctx); err != nil {
+	believes := func(d push.DeadKey) bool {
+		settings, known := own[d.AppID]
+		return !d.Guarded || known && settings == d.Settings
+	}
+	if err := g.readLedger(ctx, believes); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	if err := g.readQueue(ctx); err != nil {

@@ -3,16 +3,19 @@ package gateway
 import (
 	"sync"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/push"
 )
 
 // guardBuckets cuts the guard's window into equal parts; the oldest part leaves as a whole.
 const guardBuckets = 20
 
 // guard decides whether an ambiguous "dead pushkey" verdict of an app may be believed with its settings of one
-// fingerprint (design.md 2, guarded dead). The
-// same answer also follows from a wrong setting, and then it comes for every token: believing it would delete every
-// pusher of the app.
+// fingerprint (design.md 2, guarded dead). The same answer also follows from a wrong setting, and then it comes for every
+// token: believing it would delete every pusher of the app.
 type guard struct {
+	settings push.Hash // the fingerprint
+
 	mu sync.Mutex
 	// proven is set by the first success with the app's current settings.
 	proven bool

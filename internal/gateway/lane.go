@@ -33,11 +33,11 @@ type binding struct {
 	closed func(*binding)
 }
 
-func newBinding(app App, generation uint64, closed func(*binding)) *binding {
+func newBinding(app App, settings push.Hash, generation uint64, closed func(*binding)) *binding {
 	if app.MaxInFlight <= 0 {
 		app.MaxInFlight = defaultInFlight
 	}
-	b := &binding{App: app, generation: generation, guard: &guard{}, closed: closed}
+	b := &binding{App: app, generation: generation, guard: &guard{settings: settings}, closed: closed}
 	b.refs.Store(1)
 	return b
 }

@@ -62,7 +62,7 @@ func (g *Gateway) install(cfg Config, apps []App, senders []Sender) {
 	kept := map[push.AppID]bool{}
 	for i, app := range apps {
 		name := push.AppID(app.Pattern)
-		b := newBinding(app, g.generation, g.closeBinding)
+		b := newBinding(app, g.fingerprint(app), g.generation, g.closeBinding)
 		l := old[name]
 		if l == nil {
 			l = g.newLane(name, b)

@@ -158,8 +158,8 @@ const followEvery = 30 * time.Second
 // changesBatch bounds one read of the ledger.
 const changesBatch = 5000
 
-// readLedger brings the mirror up to date.
-func (g *Gateway) readLedger(ctx context.Context) error {
+// readLedger brings the mirror up to date with the entries that this node believes.
+func (g *Gateway) readLedger(ctx context.Context, believes func(push.DeadKey) bool) error {
 	for {
 		changes, err := g.ledger.Changes(ctx, g.ledgerSeq, changesBatch)
 		if err != nil {
@@ -167,19 +167,31 @@ func (g *Gateway) readLedger(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			g.ledgerSeq = max(g.ledgerSeq, c.Seq)
-			if c.Cleared {
-				g.dead.remove(c.Device)
-				continue
-			}
 			if c.Recorded.IsZero() {
 				c.Recorded = time.Now()
 			}
-			g.dead.put(c)
+			if !c.Cleared && believes(c) {
+				g.dead.replace(c)
+			}
+			if c.Cleared || !believes(c) { // asked again: a reload that dropped the guarded entries may have come between
+				g.dead.remove(c.Device)
+			}
 		}
 		if len(changes) == 0 {
 			return nil
 		}
 	}
+}
+
+// believes reports whether an entry counts on this node. A guarded one does under the settings that it was recorded
+// under: nodes take a change of settings one after the other, and what the old ones led to must not reject for those that
+// have the new ones.
+func (g *Gateway) believes(d push.DeadKey) bool {
+	if !d.Guarded {
+		return true
+	}
+	l := g.routes.Load().byName[d.AppID]
+	return l != nil && l.binding.Load().guard.settings == d.Settings
 }
 
 // follow reads what other nodes changed, until the gateway leaves.
@@ -194,7 +206,7 @@ func (g *Gateway) follow(stop <-chan struct{}) {
 		case <-ticker.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-		err := g.readLedger(ctx)
+		err := g.readLedger(ctx, g.believes)
 		cancel()
 		g.storeFailed(opFollow, err)
 	}

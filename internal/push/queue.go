@@ -46,7 +46,10 @@ type DeadKey struct {
 	Device Hash      // identifies the entry alone, as the app_id is hashed into it
 	Since  time.Time // the provider's time of death, or ours when it gives none
 	// Guarded entries rest on a verdict that a wrong setting can also cause; they go when the app's settings change.
-	Guarded  bool
+	Guarded bool
+	// Settings is the fingerprint of the settings that a guarded verdict was given under. While a change is on its way
+	// from node to node, those that have it do not believe what the others say.
+	Settings Hash
 	Recorded time.Time // when the entry was written; given by the store
 	// Cleared marks a change that removes the entry (only when following changes).
 	Cleared bool

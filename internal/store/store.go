@@ -66,7 +66,8 @@ type Ledger interface {
 	// Changed signals when another node may have changed the ledger; nil where no other node can.
 	Changed() <-chan struct{}
 	// Settings notes the fingerprint of an app's settings. When it differs from the one noted before, the app's
-	// guarded entries are removed in the same transaction.
+	// guarded entries are removed in the same transaction; otherwise those of other settings are, which a node recorded that
+	// had not taken the change yet.
 	Settings(ctx context.Context, app push.AppID, fingerprint push.Hash) error
 	// Prune removes entries recorded before t.
 	Prune(ctx context.Context, t time.Time) error

@@ -17,26 +17,26 @@ const (
 
 	// recordDead keeps the later time of death; at the same time a certain entry beats a guarded one. With $5 only
 	// entries count whose row is still held under that lease.
-	recordDead = `INSERT INTO ledger (device, app, since, guarded, cleared, recorded, seq)
-		SELECT x.device, x.app, x.since, x.guarded, false, store_clock(), nextval('ledger_seq') FROM (
-			SELECT DISTINCT ON (i.device) i.* FROM unnest($1::bytea[], $2::int[], $3::bigint[], $4::bool[], $6::bigint[], $7::bigint[])
-				AS i (device, app, since, guarded, id, lease)
+	recordDead = `INSERT INTO ledger (device, app, since, guarded, settings, cleared, recorded, seq)
+		SELECT x.device, x.app, x.since, x.guarded, x.settings, false, store_clock(), nextval('ledger_seq') FROM (
+			SELECT DISTINCT ON (i.device) i.* FROM unnest($1::bytea[], $2::int[], $3::bigint[], $4::bool[], $6::bigint[], $7::bigint[], $8::bytea[])
+				AS i (device, app, since, guarded, id, lease, settings)
 			WHERE NOT $5::bool OR EXISTS (SELECT 1 FROM queue_lease l WHERE l.id = i.id AND l.lease = i.lease)
 			ORDER BY i.device, i.since DESC, i.guarded) x
 		ON CONFLICT (device) DO UPDATE SET app = excluded.app, since = excluded.since, guarded = excluded.guarded,
-			cleared = false, recorded = excluded.recorded, seq = excluded.seq
+			settings = excluded.settings, cleared = false, recorded = excluded.recorded, seq = excluded.seq
 		WHERE ledger.cleared OR excluded.since > ledger.since OR excluded.since = ledger.since AND excluded.guarded < ledger.guarded`
 
 	// clearDead is completed by a condition.
 	clearDead     = `UPDATE ledger SET cleared = true, recorded = store_clock(), seq = nextval('ledger_seq') WHERE NOT cleared AND `
 	clearDevices  = clearDead + `device = ANY($1::bytea[]) AND ($2::int IS NULL OR app = $2)`
 	clearSome     = clearDead + `device IN (SELECT device FROM ledger WHERE app = $1 AND NOT cleared LIMIT $2)`
-	clearGuarded  = clearDead + `app = $1 AND guarded`
+	clearGuarded  = clearDead + `app = $1 AND guarded AND ($2::bool OR settings IS DISTINCT FROM $3)`
 	clearOld      = clearDead + `device IN (SELECT device FROM ledger WHERE recorded < store_clock() + $1 AND NOT cleared ORDER BY recorded LIMIT $2)`
 	forgetCleared = `DELETE FROM ledger WHERE cleared AND recorded < store_clock() + $1`
 	announce      = `SELECT pg_notify('` + channel + `', '')`
 
-	deadColumns   = `l.seq, a.app_id, l.device, l.since, l.guarded, l.recorded - store_clock(), l.cleared FROM ledger l JOIN app a ON a.no = l.app`
+	deadColumns   = `l.seq, a.app_id, l.device, l.since, l.guarded, l.settings, l.recorded - store_clock(), l.cleared FROM ledger l JOIN app a ON a.no = l.app`
 	selectChanges = `SELECT ` + deadColumns + ` WHERE l.seq > $1 ORDER BY l.seq LIMIT $2`
 
 	noteSettings = `UPDATE app SET settings = $2 WHERE no = $1`
@@ -68,13 +68,15 @@ func (d *deadRows) record(p *pipeline, s *Store) {
 	var apps []int32
 	var since []int64
 	var guarded []bool
+	var settings [][]byte
 	for _, e := range d.entries {
 		app, _ := s.apps.number(e.AppID)
 		devices, apps = append(devices, e.Device[:]), append(apps, app)
 		since, guarded = append(since, stamp(e.Since)), append(guarded, e.Guarded)
+		settings = append(settings, orNull(e.Settings))
 	}
 	p.exec(writeLedger, lockLedger)
-	p.exec(recordDead, devices, apps, since, guarded, d.fenced, d.ids, d.leases)
+	p.exec(recordDead, devices, apps, since, guarded, d.fenced, d.ids, d.leases, settings)
 	p.exec(announce)
 }
 
@@ -124,9 +126,10 @@ func (s *Store) dead(ctx context.Context, sql string, args ...any) (out []push.D
 	var p pipeline
 	p.query(func(rows pgx.Rows) error {
 		var d push.DeadKey
-		var device []byte
+		var device, settings []byte
 		var since, recorded int64
-		err := rows.Scan(&d.Seq, &d.AppID, &device, &since, &d.Guarded, &recorded, &d.Cleared)
+		err := rows.Scan(&d.Seq, &d.AppID, &device, &since, &d.Guarded, &settings, &recorded, &d.Cleared)
+		d.Settings = hash(settings)
 		d.Device, d.Since, d.Recorded = hash(device), unstamp(since), ahead(recorded, now)
 		out = append(out, d)
 		return err
@@ -153,15 +156,10 @@ func (s *Store) noteSettings(ctx context.Context, app int32, fingerprint push.Ha
 		if err := tx.QueryRow(ctx, readSettings, app).Scan(&noted); err != nil {
 			return err
 		}
-		if noted != nil && hash(noted) == fingerprint {
-			return nil
-		}
 		b := &pgx.Batch{}
-		if noted != nil {
-			b.Queue(writeLedger, lockLedger)
-			b.Queue(clearGuarded, app)
-			b.Queue(announce)
-		}
+		b.Queue(writeLedger, lockLedger)
+		b.Queue(clearGuarded, app, noted != nil && hash(noted) != fingerprint, fingerprint[:])
+		b.Queue(announce)
 		b.Queue(noteSettings, app, fingerprint[:])
 		return tx.SendBatch(ctx, b).Close()
 	})

@@ -91,7 +91,7 @@ func TestStatements_UseIndexes(t *testing.T) {
 		"list":           {listOfApp, []string{"queue_of_app"}},
 		"changes":        {selectChanges, []string{"ledger_seq_key"}},
 		"clear":          {clearDevices, []string{"ledger_pkey"}},
-		"clear guarded":  {clearGuarded, []string{"ledger_of_app"}},
+		"clear guarded":  {clearGuarded, []string{"ledger_guarded"}},
 		"prune":          {clearOld, []string{"ledger_recorded"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,7 @@ const (
 	findRow      = `SELECT id, app, device, due FROM queue WHERE id = ? AND (? OR app = ?)`
 	someRows     = `SELECT id, app, device, due FROM queue WHERE app = ? LIMIT ?`
 	wakeRow      = `UPDATE queue SET due = ? WHERE id = ?`
-	listDead     = `SELECT seq, app, device, since, guarded, recorded, cleared FROM ledger WHERE seq > ? AND cleared = 0 AND (? OR app = ?) ORDER BY seq LIMIT ?`
+	listDead     = `SELECT seq, app, device, since, guarded, settings, recorded, cleared FROM ledger WHERE seq > ? AND cleared = 0 AND (? OR app = ?) ORDER BY seq LIMIT ?`
 	someDead     = `SELECT device FROM ledger WHERE app = ? AND cleared = 0 LIMIT ?`
 	deadOfDevice = `SELECT device FROM ledger WHERE device = ? AND cleared = 0 AND (? OR app = ?)`
 )

@@ -13,14 +13,14 @@ import (
 
 const (
 	// recordDead keeps the later time of death; at the same time a certain entry beats a guarded one.
-	recordDead = `INSERT INTO ledger (device, app, since, guarded, cleared, recorded, seq) VALUES (?, ?, ?, ?, 0, ?, ?)
+	recordDead = `INSERT INTO ledger (device, app, since, guarded, settings, cleared, recorded, seq) VALUES (?, ?, ?, ?, ?, 0, ?, ?)
 		ON CONFLICT (device) DO UPDATE SET app = excluded.app, since = excluded.since, guarded = excluded.guarded,
-			cleared = 0, recorded = excluded.recorded, seq = excluded.seq
+			settings = excluded.settings, cleared = 0, recorded = excluded.recorded, seq = excluded.seq
 		WHERE ledger.cleared = 1 OR excluded.since > ledger.since
 			OR excluded.since = ledger.since AND excluded.guarded < ledger.guarded`
 	clearDead     = `UPDATE ledger SET cleared = 1, recorded = ?, seq = ? WHERE device = ? AND cleared = 0`
-	guardedDead   = `SELECT device FROM ledger WHERE app = ? AND guarded = 1 AND cleared = 0`
-	selectChanges = `SELECT seq, app, device, since, guarded, recorded, cleared FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?`
+	guardedDead   = `SELECT device FROM ledger WHERE app = ? AND guarded = 1 AND cleared = 0 AND (? OR settings IS NOT ?)`
+	selectChanges = `SELECT seq, app, device, since, guarded, settings, recorded, cleared FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?`
 	oldDead       = `SELECT device FROM ledger WHERE recorded < ? AND cleared = 0 ORDER BY recorded LIMIT ?`
 	forgetCleared = `DELETE FROM ledger WHERE recorded < ? AND cleared = 1`
 	readSettings  = `SELECT settings FROM app WHERE no = ?`
@@ -81,7 +81,11 @@ func (s *Store) record(t *tx, dead []push.DeadKey) error {
 	now := s.clock.now()
 	for _, d := range dead {
 		a := s.schedule.app(d.AppID)
-		if err := t.exec(recordDead, d.Device[:], a.no, stamp(d.Since), d.Guarded, now, n.next()); err != nil {
+		var settings any // NULL for entries that are certain
+		if !d.Settings.IsZero() {
+			settings = d.Settings[:]
+		}
+		if err := t.exec(recordDead, d.Device[:], a.no, stamp(d.Since), d.Guarded, settings, now, n.next()); err != nil {
 			return fmt.Errorf("write an entry: %w", err)
 		}
 	}
@@ -130,10 +134,11 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]push.Dea
 func (s *Store) scanDead(rows *sql.Rows) (push.DeadKey, error) {
 	var d push.DeadKey
 	var no, since, recorded int64
-	var device []byte
-	if err := rows.Scan(&d.Seq, &no, &device, &since, &d.Guarded, &recorded, &d.Cleared); err != nil {
+	var device, settings []byte
+	if err := rows.Scan(&d.Seq, &no, &device, &since, &d.Guarded, &settings, &recorded, &d.Cleared); err != nil {
 		return d, err
 	}
+	d.Settings = hash(settings)
 	d.AppID, d.Device, d.Since, d.Recorded = s.schedule.name(no), hash(device), unstamp(since), s.clock.time(recorded)
 	return d, nil
 }
@@ -159,17 +164,12 @@ func (s *Store) noteSettings(t *tx, no int64, fingerprint push.Hash) error {
 	if _, err := t.row(readSettings, []any{no}, &noted); err != nil {
 		return err
 	}
-	if noted != nil && hash(noted) == fingerprint {
-		return nil
+	guarded, err := devices(t, guardedDead, no, noted != nil && hash(noted) != fingerprint, fingerprint[:])
+	if err != nil {
+		return err
 	}
-	if noted != nil {
-		guarded, err := devices(t, guardedDead, no)
-		if err != nil {
-			return err
-		}
-		if err := s.clear(t, guarded); err != nil {
-			return err
-		}
+	if err := s.clear(t, guarded); err != nil {
+		return err
 	}
 	return t.exec(noteSettings, fingerprint[:], no)
 }

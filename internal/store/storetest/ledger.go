@@ -19,6 +19,7 @@ func ledgerCases() []testCase {
 		{"a cleared entry is a change", ledgerClear},
 		{"a cleared entry can die again", ledgerClearThenDead},
 		{"changed settings drop guarded entries of that app", ledgerSettings},
+		{"guarded entries of other settings go whenever settings are noted", ledgerSettingsLate},
 		{"settings are remembered over a restart", ledgerSettingsRestart},
 		{"pruning removes what is old, and says so", ledgerPrune},
 		{"numbers are never used twice", ledgerNumbers},
@@ -50,7 +51,7 @@ func (h *Harness) dead(n int, ago time.Duration) push.DeadKey {
 
 func ledgerWhole(t *testing.T, h *Harness) {
 	d := h.dead(1, time.Hour)
-	d.AppID, d.Guarded = appB, true
+	d.AppID, d.Guarded, d.Settings = appB, true, hashOf(7)
 	record(t, h.Store, d)
 	got := changes(t, h.Store, 0)
 	require.Len(t, got, 1)
@@ -134,6 +135,7 @@ func ledgerClearThenDead(t *testing.T, h *Harness) {
 func ledgerSettings(t *testing.T, h *Harness) {
 	guarded, certain, other := h.dead(1, time.Hour), h.dead(2, time.Hour), h.dead(3, time.Hour)
 	guarded.Guarded, other.Guarded, other.AppID = true, true, appB
+	guarded.Settings, other.Settings = hashOf(1), hashOf(1)
 	set := func(app push.AppID, n int) { require.NoError(t, h.Store.Settings(ctxOf(t), app, hashOf(n))) }
 	set(appA, 1)
 	set(appB, 1)
@@ -148,9 +150,31 @@ func ledgerSettings(t *testing.T, h *Harness) {
 	require.True(t, got[0].Cleared)
 }
 
+// While a change of settings goes from node to node, one that has the old ones still records what they lead to.
+func ledgerSettingsLate(t *testing.T, h *Harness) {
+	late, own, certain := h.dead(1, time.Hour), h.dead(2, time.Hour), h.dead(3, time.Hour)
+	late.Guarded, late.Settings = true, hashOf(1)
+	own.Guarded, own.Settings = true, hashOf(2)
+	require.NoError(t, h.Store.Settings(ctxOf(t), appA, hashOf(1)))
+	require.NoError(t, h.Store.Settings(ctxOf(t), appA, hashOf(2)))
+	record(t, h.Store, late, own, certain)
+	known := changes(t, h.Store, 0)
+	require.NoError(t, h.Store.Settings(ctxOf(t), appA, hashOf(2)))
+	got := changes(t, h.Store, known[2].Seq)
+	require.Len(t, got, 1)
+	require.Equal(t, late.Device, got[0].Device)
+	require.True(t, got[0].Cleared)
+	record(t, h.Store, late)
+	require.Equal(t, late.Settings, changes(t, h.Store, got[0].Seq)[0].Settings, "a later entry is of its own settings")
+	require.NoError(t, h.Store.Settings(ctxOf(t), appA, hashOf(1)))
+	for _, d := range changes(t, h.Store, 0) {
+		require.Equal(t, d.Guarded, d.Cleared, "who goes back to old settings starts anew as well")
+	}
+}
+
 func ledgerSettingsRestart(t *testing.T, h *Harness) {
 	d := h.dead(1, time.Hour)
-	d.Guarded = true
+	d.Guarded, d.Settings = true, hashOf(1)
 	require.NoError(t, h.Store.Settings(ctxOf(t), appA, hashOf(1)))
 	record(t, h.Store, d)
 	s := h.Restart(t)
