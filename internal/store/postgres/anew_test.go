@@ -47,7 +47,7 @@ func TestQueue_BeginsAnewAfterADeadlock(t *testing.T) {
 			rows, err := b.open.Claim(ctx, app, 10, time.Minute)
 			require.NoError(t, err)
 			require.Len(t, rows, 2)
-			require.Equal(t, 1, b.deadlocks(t))
+			require.Positive(t, b.deadlocks(t), "more where the store was back before the console had noticed")
 		})
 	}
 }
