@@ -1,16 +1,32 @@
 package app
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pushgate/pushgate/internal/config"
+	"github.com/pushgate/pushgate/internal/egress"
+	"github.com/pushgate/pushgate/internal/provider"
+	"github.com/pushgate/pushgate/internal/provider/webpush"
+	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/simulator"
 )
 
@@ -126,4 +142,95 @@ func TestStop_EndsTheWarmUp(t *testing.T) {
 	require.Contains(t, logs, `"stopped"`)
 	require.NotContains(t, logs, "not stopped cleanly")
 	require.NotContains(t, logs, "provider not reached yet", "it was not given its time")
+}
+
+// gated is a listener that lets nobody in before its gate is open, and counts those who come in.
+type gated struct {
+	net.Listener
+	gate   chan struct{}
+	opened atomic.Int32
+}
+
+func (l *gated) Accept() (net.Conn, error) {
+	<-l.gate
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.opened.Add(1)
+	}
+	return c, err
+}
+
+// TestWebPush_DialsAFewConnections: many notifications that wait for the first connection must not dial one each.
+func TestWebPush_DialsAFewConnections(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		http2    bool
+		requests int32
+	}{
+		"HTTP/2":   {true, 90}, // a client sends a hundred before it knows the server's limit
+		"HTTP/1.1": {false, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // an answer that overtakes the request would cost its connection
+				w.WriteHeader(http.StatusCreated)
+			}))
+			s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // HTTP/2 hangs up on what it need not have dialled
+			door := &gated{Listener: s.Listener, gate: make(chan struct{})}
+			s.Listener, s.EnableHTTP2 = door, c.http2
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			open := sync.OnceFunc(func() { close(door.gate) })
+			t.Cleanup(open)
+			one := webPushTo(t, s)
+			var waiting, delivered atomic.Int32
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GetConn: func(string) {
+				if waiting.Add(1) == c.requests {
+					open()
+				}
+			}})
+			event := &push.Event{ID: push.NewText("$e"), Type: push.NewText("m.room.message")}
+			var sending sync.WaitGroup
+			for range c.requests {
+				n := push.Notification{Device: browserAt(t, s.URL), Event: event}
+				sending.Go(func() {
+					out, err := one.Send(ctx, n, push.Hash{})
+					if err == nil && out.Verdict == push.Delivered {
+						delivered.Add(1)
+					}
+				})
+			}
+			sending.Wait()
+			require.Equal(t, c.requests, delivered.Load())
+			require.NotZero(t, door.opened.Load())
+			require.LessOrEqual(t, door.opened.Load(), int32(webPushConns))
+			require.NoError(t, one.Close())
+		})
+	}
+}
+
+// webPushTo returns the provider of an app whose browsers are all at one service.
+func webPushTo(t *testing.T, s *httptest.Server) provider.Provider {
+	t.Helper()
+	_, creds := simulated(t)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600))
+	w := webpush.DefaultConfig()
+	w.VAPIDPrivateKeyFile, w.Contact, w.CAFile = creds.VAPIDKeyFile, "mailto:ops@example.com", ca
+	w.AllowedHosts = []string{strings.TrimPrefix(s.URL, "https://")}
+	one, err := edges{}.webPush(w, &config.Config{Egress: egress.Config{AllowNetworks: []string{"127.0.0.0/8"}}})
+	require.NoError(t, err)
+	return one
+}
+
+// browserAt returns a subscription that nobody else has.
+func browserAt(t *testing.T, service string) push.Device {
+	t.Helper()
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	return push.Device{
+		AppID: "web", Pushkey: push.Pushkey(base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes())),
+		Data: push.Object(`{"endpoint":"` + service + "/" + rand.Text() + `","auth":"AAAAAAAAAAAAAAAAAAAAAA"}`),
+	}
 }

@@ -20,6 +20,9 @@ type ClientOptions struct {
 	MaxBody int64
 	// MaxIdlePerHost is how many idle connections stay open to one host (4).
 	MaxIdlePerHost int
+	// MaxConnsPerHost is how many connections are dialled for one host before requests wait for them (no limit: one for each
+	// request that finds none idle, also where one HTTP/2 connection would carry them all).
+	MaxConnsPerHost int
 }
 
 // Client makes HTTPS requests under a Guard's rules. Unlike *http.Client it returns errors without the URL in them.
@@ -68,6 +71,7 @@ func newClient(g *Guard, dial func(ctx context.Context, network, address string)
 				IdleConnTimeout:        90 * time.Second,
 				MaxIdleConns:           256,
 				MaxIdleConnsPerHost:    o.MaxIdlePerHost,
+				MaxConnsPerHost:        o.MaxConnsPerHost,
 			},
 		},
 	}
