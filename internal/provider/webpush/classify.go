@@ -37,12 +37,11 @@ const (
 	maxDelay = 24 * time.Hour
 )
 
-// classify maps an answer to its verdict. credentials says that a 401 can be about them: a stranger's host, or a stranger's
-// subscription, must not be able to pause an app.
+// classify maps an answer to its verdict. What a 401 means depends on what else was answered: weigh says it.
 //
 // Nothing here counts for the breaker: an app's devices live at several services that are chosen by strangers, and one
 // of them being down says nothing about the others.
-func classify(status int, retryAfter string, credentials bool, now time.Time) (push.Outcome, error) {
+func classify(status int, retryAfter string, refusal blame, now time.Time) (push.Outcome, error) {
 	switch {
 	case status == http.StatusOK, status == http.StatusCreated, status == http.StatusAccepted, status == http.StatusNoContent:
 		return push.Outcome{Verdict: push.Delivered, Reason: reasonOK}, nil
@@ -50,8 +49,10 @@ func classify(status int, retryAfter string, credentials bool, now time.Time) (p
 		return push.Outcome{Verdict: push.Rejected, Reason: reasonNotFound, Certain: true}, nil
 	case status == http.StatusGone: // what Mozilla and Apple answer instead
 		return push.Outcome{Verdict: push.Rejected, Reason: reasonGone, Certain: true}, nil
-	case status == http.StatusUnauthorized && credentials:
+	case status == http.StatusUnauthorized && refusal == blameKey:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultConfig, Reason: reasonUnauthor}
+	case status == http.StatusUnauthorized && refusal == blameNobody:
+		return push.Outcome{Reason: reasonUnauthor, Delay: delayOf(retryAfter, now, 0)}, nil
 	case status == http.StatusUnauthorized:
 		return push.Outcome{}, &push.Fault{Kind: push.FaultMessage, Reason: reasonUnauthor}
 	case status == http.StatusForbidden: // the subscription was made with another VAPID key: this device only

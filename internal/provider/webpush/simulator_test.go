@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -237,21 +238,52 @@ func TestSend_AsABrowserBehindTheServiceSeesIt(t *testing.T) {
 // TestSend_A401PausesOnlyAnUnprovenKey: anybody can register a subscription that answers 401.
 func TestSend_A401PausesOnlyAnUnprovenKey(t *testing.T) {
 	t.Parallel()
-	p256dh, auth := browser(t)
-	h := &recorder{status: 401}
-	c := client(t, h, "fcm.googleapis.com", "stranger.example")
-	send := func(host string, status int) error {
-		h.status = status
-		d := device(t, p256dh, map[string]any{"endpoint": "https://" + host + "/x", "auth": auth})
-		_, err := c.Send(t.Context(), push.Notification{Device: d, Event: event(`{}`)}, push.Hash{})
-		return err
+	const known, stranger = "https://fcm.googleapis.com/", "https://stranger.example/"
+	type step struct {
+		endpoint string
+		status   int
+		want     string // ok, later, dead-letter or pause
 	}
-	message := &push.Fault{Kind: push.FaultMessage, Reason: reasonUnauthor}
-	require.Equal(t, message, send("stranger.example", 401), "a stranger's word about our key counts for nothing")
-	require.NoError(t, send("stranger.example", 201))
-	require.Equal(t, &push.Fault{Kind: push.FaultConfig, Reason: reasonUnauthor}, send("fcm.googleapis.com", 401), "nobody trustworthy has taken the key yet")
-	require.NoError(t, send("fcm.googleapis.com", 201))
-	require.Equal(t, message, send("fcm.googleapis.com", 401), "the key works: it must be the subscription")
+	for name, steps := range map[string][]step{
+		"one subscription, again and again": {{known + "a", 401, "later"}, {known + "a", 401, "later"}, {known + "a", 401, "later"}, {known + "a", 401, "later"}},
+		"two subscriptions":                 {{known + "a", 401, "later"}, {known + "b", 401, "later"}, {known + "a", 401, "later"}},
+		"three subscriptions":               {{known + "a", 401, "later"}, {known + "b", 401, "later"}, {known + "c", 401, "pause"}, {known + "a", 401, "pause"}, {known + "d", 401, "pause"}},
+		"a pause ends with an acceptance":   {{known + "a", 401, "later"}, {known + "b", 401, "later"}, {known + "c", 401, "pause"}, {known + "d", 201, "ok"}, {known + "e", 401, "dead-letter"}},
+		"one is accepted in between":        {{known + "a", 401, "later"}, {known + "b", 401, "later"}, {known + "c", 201, "ok"}, {known + "d", 401, "dead-letter"}, {known + "a", 401, "dead-letter"}},
+		"other answers say nothing":         {{known + "a", 401, "later"}, {known + "b", 503, "later"}, {known + "c", 403, "dead-letter"}, {known + "d", 401, "later"}},
+		"a stranger cannot pause":           {{stranger + "a", 401, "dead-letter"}, {stranger + "b", 401, "dead-letter"}, {stranger + "c", 401, "dead-letter"}, {stranger + "d", 401, "dead-letter"}, {known + "a", 401, "later"}},
+		"a stranger cannot vouch for a key": {{stranger + "a", 201, "ok"}, {known + "a", 401, "later"}, {stranger + "b", 201, "ok"}, {known + "b", 401, "later"}, {known + "c", 401, "pause"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p256dh, auth := browser(t)
+			h := &recorder{}
+			c := client(t, h, "fcm.googleapis.com", "stranger.example")
+			for i, s := range steps {
+				h.status = s.status
+				d := device(t, p256dh, map[string]any{"endpoint": s.endpoint, "auth": auth})
+				out, err := c.Send(t.Context(), push.Notification{Device: d, Event: event(`{}`)}, push.Hash{})
+				require.Equal(t, s.want, leadsTo(t, out, err), "step %d", i)
+			}
+			require.LessOrEqual(t, len(c.proof.refused), suspicious, "strangers choose how many there are")
+		})
+	}
+}
+
+// leadsTo says what the gateway makes of an attempt.
+func leadsTo(t *testing.T, out push.Outcome, err error) string {
+	t.Helper()
+	fault, ok := errors.AsType[*push.Fault](err)
+	switch {
+	case ok && fault.Kind == push.FaultConfig:
+		return "pause"
+	case ok:
+		return "dead-letter"
+	case out.Verdict == push.RetryAfter:
+		return "later"
+	}
+	require.Equal(t, push.Delivered, out.Verdict)
+	return "ok"
 }
 
 // TestEndpoint_IsSpelledAsAnOrigin: the VAPID audience is compared as text by push services.

@@ -48,8 +48,8 @@ type Client struct {
 	private  string
 	topicKey []byte
 
-	accepted atomic.Bool // a known push service has taken a message signed with this key
-	closed   atomic.Bool
+	proof  proof
+	closed atomic.Bool
 }
 
 // New returns a client for one app. It opens nothing.
@@ -145,12 +145,16 @@ func (c *Client) post(ctx context.Context, n push.Notification, sub subscription
 	return c.weigh(res, sub)
 }
 
-// weigh classifies an answer. A 401 speaks about our credentials only until a known service has accepted them: after that
-// it must be about the subscription, which anybody can register for another site's key (Mozilla answers 401 to those).
+// weigh classifies an answer. Only known push services have a word about our key: with "*" in allowed_hosts anybody can
+// register a host that answers what it likes.
 func (c *Client) weigh(res *http.Response, sub subscription) (push.Outcome, error) {
-	out, err := classify(res.StatusCode, res.Header.Get("Retry-After"), sub.known && !c.accepted.Load(), c.now())
+	refusal := blameSubscription
+	if res.StatusCode == http.StatusUnauthorized && sub.known {
+		refusal = c.proof.refuse(sub.endpoint.String())
+	}
+	out, err := classify(res.StatusCode, res.Header.Get("Retry-After"), refusal, c.now())
 	if err == nil && out.Verdict == push.Delivered && sub.known {
-		c.accepted.Store(true)
+		c.proof.accept()
 	}
 	return out, err
 }
