@@ -28,6 +28,12 @@ type ServerOptions struct {
 	HandlerTime time.Duration
 }
 
+// AnswerTime is how long an answer may take from the end of the headers: reading the body, the handler's own time, and
+// writing. A listener is built for one; what a reload asks for beyond that would be cut off without an answer.
+func AnswerTime(handler time.Duration) time.Duration {
+	return readTimeout + max(handlerTime, handler) + answerTime
+}
+
 // NewServer returns a server with the house's timeouts: a slow or silent caller is gone after 5 s of headers, 15 s of
 // body, or 60 s of nothing.
 func NewServer(o ServerOptions) *http.Server {
@@ -36,11 +42,10 @@ func NewServer(o ServerOptions) *http.Server {
 		TLSConfig:         o.TLS,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		// It runs from the end of the headers, so it covers reading the body, the handler and writing the answer.
-		WriteTimeout:   readTimeout + max(handlerTime, o.HandlerTime) + answerTime,
-		IdleTimeout:    idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
-		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		WriteTimeout:      AnswerTime(o.HandlerTime),
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 	if o.Logger != nil {
 		// What net/http has to say is about strangers' handshakes and broken connections.

@@ -213,9 +213,12 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.handler.Load().ServeHTTP(w, r)
 }
 
+// handlerTime is how long a request may be worked on: the attempts, and a second for the commit (design 2).
+func handlerTime(c *config.Config) time.Duration { return c.Gateway.AttemptTimeout + time.Second }
+
 // listen binds every configured address. Nothing is answered yet.
 func (a *App) listen(ctx context.Context, c *config.Config) error {
-	handlerTime := c.Gateway.AttemptTimeout + time.Second // and a second for the commit (design 2)
+	handlerTime := handlerTime(c)
 	if c.Listen.Public != "" {
 		inner, err := bind(ctx, "public", c.Listen.Public)
 		if err != nil {

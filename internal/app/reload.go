@@ -7,13 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/api"
 	"github.com/pushgate/pushgate/internal/config"
 	"github.com/pushgate/pushgate/internal/ops"
 )
 
 // fixed are the keys that a running process cannot change: what is bound, opened or shared at the start.
-func fixed() []string {
-	return []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage", "fachdienst"}
+func (a *App) fixed(next *config.Config) []string {
+	keys := []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage", "fachdienst"}
+	if api.AnswerTime(handlerTime(next)) > api.AnswerTime(handlerTime(a.opts.Config)) {
+		// The listeners would hang up on callers who wait that long. Less, and up to 9 s in any case, is what they were built for.
+		keys = append(keys, "gateway.attempt_timeout")
+	}
+	return keys
 }
 
 // reload takes a new configuration: all of it, or with any error none of it.
@@ -37,7 +43,7 @@ func (a *App) reload(ctx context.Context) {
 // apply swaps everything that a configuration decides. What can fail comes first; the gateway's own Reload is the last
 // of it, and either takes everything or nothing.
 func (a *App) apply(ctx context.Context, next *config.Config) error {
-	if err := refuseFixed(a.cfg, next); err != nil {
+	if err := a.refuse(next); err != nil {
 		return err
 	}
 	var reg *registry
@@ -86,11 +92,12 @@ func (a *App) apply(ctx context.Context, next *config.Config) error {
 	return nil
 }
 
-// refuseFixed names the changed keys that need a restart.
-func refuseFixed(now, next *config.Config) error {
+// refuse names the changed keys that need a restart.
+func (a *App) refuse(next *config.Config) error {
 	var hard []string
-	for _, key := range config.Changed(now, next) {
-		if slices.ContainsFunc(fixed(), func(f string) bool { return key == f || strings.HasPrefix(key, f+".") }) {
+	fixed := a.fixed(next)
+	for _, key := range config.Changed(a.cfg, next) {
+		if slices.ContainsFunc(fixed, func(f string) bool { return key == f || strings.HasPrefix(key, f+".") }) {
 			hard = append(hard, key)
 		}
 	}
