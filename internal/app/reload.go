@@ -14,7 +14,10 @@ import (
 
 // fixed are the keys that a running process cannot change: what is bound, opened or shared at the start.
 func (a *App) fixed(next *config.Config) []string {
-	keys := []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage", "fachdienst"}
+	keys := []string{"roles", "data_dir", "listen.public", "listen.tls.address", "listen.admin", "storage", "fachdienst", "log.format"}
+	if a.dispatcher != nil {
+		keys = append(keys, "gateway.max_queued") // its outbox has the bound that it was made with
+	}
 	if api.AnswerTime(handlerTime(next)) > api.AnswerTime(handlerTime(a.opts.Config)) {
 		// The listeners would hang up on callers who wait that long. Less, and up to 9 s in any case, is what they were built for.
 		keys = append(keys, "gateway.attempt_timeout")

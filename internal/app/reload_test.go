@@ -14,6 +14,9 @@ func TestReload_SaysWhatNeedsARestart(t *testing.T) {
 		"gateway: {attempt_timeout: 9s}":                         "",                        // within what every listener allows
 		"gateway: {attempt_timeout: 1s}":                         "",
 		"gateway: {provider_timeout: 50s}":                       "",
+		"gateway: {max_queued: 5}":                               "gateway.max_queued", // the outbox
+		"log: {level: error, format: text}":                      "log.format",
+		"log: {level: error}":                                    "",
 	} {
 		t.Run(more, func(t *testing.T) {
 			t.Parallel()
@@ -46,4 +49,17 @@ func TestReload_ListenersKeepTheirTime(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, r.apply(t.Context(), next))
 	}
+}
+
+// TestReload_QueueOfAGatewayTakesItsBound: only the outbox of the role fachdienst cannot.
+func TestReload_QueueOfAGatewayTakesItsBound(t *testing.T) {
+	t.Parallel()
+	sim, creds := simulated(t)
+	r := newRig(t, phonesText(sim, creds, sim.APNsURL()))
+	require.NoError(t, r.build(t))
+	t.Cleanup(r.Stop)
+	r.text += "gateway: {max_queued: 5}\n"
+	next, err := r.load()
+	require.NoError(t, err)
+	require.NoError(t, r.apply(t.Context(), next))
 }
