@@ -88,6 +88,9 @@ func newClient(cfg Config, o Options, h health) (*Client, error) {
 		verdicts: c.verdicts,
 		now:      o.Now,
 	}
+	if tokens != nil {
+		tokens.replaced = c.transport.pool.renew
+	}
 	c.sdk = &apns2.Client{Host: cfg.host(), HTTPClient: &http.Client{Transport: c.transport}}
 	return c, nil
 }

@@ -8,15 +8,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// bearerRenew is the age at which a token is replaced. Apple refuses tokens older than 60 minutes.
+	// bearerRenew is the age at which a token is replaced.
 	bearerRenew = 50 * time.Minute
-	// bearerSpacing is how long a token is kept at least: Apple answers TooManyProviderTokenUpdates to those who renew
-	// more often than every 20 minutes.
+	// bearerExpiry is the age at which Apple refuses a token.
+	bearerExpiry = 60 * time.Minute
+	// bearerSpacing is how long a token that works is kept at least: Apple answers TooManyProviderTokenUpdates to those
+	// who renew more often than every 20 minutes on one connection.
 	bearerSpacing = 20 * time.Minute
+	// bearerUrgent is the same for a token that cannot work any more. Its connections end with it, so no connection sees
+	// two tokens, and what a clock has done is over within a minute (F12).
+	bearerUrgent = time.Minute
 	// bearerSkew is how far a token may lie in the future before it counts as made by a clock that has since been set back.
 	bearerSkew = time.Minute
 )
@@ -26,6 +32,20 @@ type bearer struct {
 	header string    // "bearer <jwt>", the value of authorization
 	issued time.Time // by the wall clock, as Apple judges it
 	made   time.Time // with a monotonic reading: setting the clock changes nothing about how often we renew
+
+	accepted atomic.Bool // Apple has taken a notification with it
+}
+
+// age is by the wall clock: Unix drops the monotonic reading.
+func (b *bearer) age(now time.Time) time.Duration {
+	return time.Duration(now.Unix()-b.issued.Unix()) * time.Second
+}
+
+// accept notes that Apple has taken a notification with it.
+func (b *bearer) accept() {
+	if b != nil && !b.accepted.Load() { // all requests share it: written once
+		b.accepted.Store(true)
+	}
 }
 
 // bearers makes provider tokens from one key. All connections of the app share the current one.
@@ -33,6 +53,9 @@ type bearers struct {
 	key           *ecdsa.PrivateKey
 	keyID, teamID string
 	now           func() time.Time
+	// replaced is called when a token that cannot work has given way, under the lock. A connection that has seen it must
+	// not see the next one: to Apple that is one too many.
+	replaced func()
 
 	mu      sync.Mutex
 	current *bearer
@@ -40,7 +63,7 @@ type bearers struct {
 
 // newBearers signs a first token at once, so a key that cannot sign is found here and not at the first push.
 func newBearers(key *ecdsa.PrivateKey, keyID, teamID string, now func() time.Time) (*bearers, error) {
-	b := &bearers{key: key, keyID: keyID, teamID: teamID, now: now}
+	b := &bearers{key: key, keyID: keyID, teamID: teamID, now: now, replaced: func() {}}
 	first, err := b.sign(now())
 	if err != nil {
 		return nil, fmt.Errorf("sign a provider token: %w", err)
@@ -53,29 +76,47 @@ func newBearers(key *ecdsa.PrivateKey, keyID, teamID string, now func() time.Tim
 func (b *bearers) get() *bearer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
-	// Unix drops the monotonic reading: the age is a matter of wall clocks.
-	age := now.Unix() - b.current.issued.Unix()
-	if age >= int64(bearerRenew/time.Second) || age < -int64(bearerSkew/time.Second) {
-		b.renewLocked(now)
+	if now := b.now(); b.current.age(now) >= bearerRenew {
+		b.renewLocked(now, bearerSpacing)
 	}
 	return b.current
 }
 
-// refused says that Apple called this token expired. It reports whether another token is or will be in use; false means
-// that the token is too young to be replaced, so it is a clock that is wrong, Apple's or ours.
+// revive replaces a token that cannot work, because a clock was set or the machine has slept. It comes before the choice
+// of a connection, get after it.
+func (b *bearers) revive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if age := b.current.age(now); age >= bearerExpiry || age < -bearerSkew {
+		b.replaceLocked(now)
+	}
+}
+
+// refused says that Apple called this token expired. It reports whether another token, which can be expected to work, is
+// or will soon be in use. False means that a new one has never worked, so it is a clock that is wrong, Apple's or ours.
 func (b *bearers) refused(old *bearer) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.current != old {
 		return true
 	}
-	return b.renewLocked(b.now())
+	now := b.now()
+	age := old.age(now)
+	b.replaceLocked(now)
+	return old.accepted.Load() || age >= bearerSpacing || age < -bearerSkew
 }
 
-// renewLocked replaces the current token unless it was made less than bearerSpacing ago.
-func (b *bearers) renewLocked(now time.Time) bool {
-	if time.Since(b.current.made) < bearerSpacing {
+// replaceLocked replaces a token that cannot work, together with the connections that have seen it.
+func (b *bearers) replaceLocked(now time.Time) {
+	if b.renewLocked(now, bearerUrgent) {
+		b.replaced()
+	}
+}
+
+// renewLocked replaces the current token unless it was made less than spacing ago.
+func (b *bearers) renewLocked(now time.Time, spacing time.Duration) bool {
+	if time.Since(b.current.made) < spacing {
 		return false
 	}
 	next, err := b.sign(now)

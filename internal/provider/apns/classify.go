@@ -184,7 +184,7 @@ func (c *Client) judge(a *attempt) (push.Outcome, *push.Fault) {
 	return c.verdicts.classify(a.answer, c.now())
 }
 
-// renew reports whether the next request carries another provider token than old.
+// renew has a provider token that was called expired replaced, and reports whether that can be expected to help.
 func (c *Client) renew(old *bearer) bool {
 	return c.transport.bearers != nil && c.transport.bearers.refused(old)
 }

@@ -219,6 +219,36 @@ func TestSend_ProviderTokenTooOld(t *testing.T) {
 	require.EqualValues(t, 2, r.connections(), "the wedged connection was replaced")
 }
 
+// TestSend_ClockWasSet is F12: the clock is set on by two hours while the app's token is some minutes old.
+func TestSend_ClockWasSet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, simulator.Options{}, Options{}, nil)
+	r.mustDeliver(t, event(nil))
+	b := r.transport.bearers
+	old, err := b.sign(time.Now().Add(-2 * time.Hour))
+	require.NoError(t, err)
+	old.made = time.Now().Add(-5 * time.Minute)
+	b.current = old
+	r.mustDeliver(t, event(nil))
+	require.NotSame(t, old, b.get())
+
+	// Once more, before another minute is over: later, but no reason to pause the app.
+	old, err = b.sign(time.Now().Add(-2 * time.Hour))
+	require.NoError(t, err)
+	b.current = old
+	for range 3 {
+		out, err := r.send(t, to(newToken()))
+		require.NoError(t, err)
+		require.Equal(t, push.RetryAfter, out.Verdict)
+	}
+	old.made = old.made.Add(-bearerUrgent)
+	until(t, func() bool {
+		out, err := r.send(t, to(newToken()))
+		require.NoError(t, err)
+		return out.Verdict == push.Delivered
+	})
+}
+
 // TestSend_ClockIsWrong: Apple refuses even a fresh token on a fresh connection, so waiting is all that is left.
 func TestSend_ClockIsWrong(t *testing.T) {
 	t.Parallel()

@@ -163,6 +163,18 @@ func (p *pool) release(c *conn, how ending) bool {
 	return worked
 }
 
+// renew lets new connections take over from those that have carried a request. What is under way on them ends there.
+func (p *pool) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range slices.Clone(p.conns) {
+		if c.worked || c.inFlight > 0 {
+			p.dropLocked(c, "another provider token")
+		}
+	}
+	p.dispatchLocked()
+}
+
 // close refuses new requests and closes connections as the requests on them end.
 func (p *pool) close() {
 	p.mu.Lock()

@@ -79,6 +79,9 @@ func (t *transport) CloseIdleConnections() {}
 // again cannot ring twice.
 func (t *transport) try(req *http.Request, a *attempt) (unprocessed bool, err error) {
 	a.answered = false
+	if t.bearers != nil {
+		t.bearers.revive()
+	}
 	c, err := t.pool.acquire(req.Context())
 	if err != nil {
 		return false, &connectError{err}
@@ -92,6 +95,9 @@ func (t *transport) try(req *http.Request, a *attempt) (unprocessed bool, err er
 	}
 	a.answer = readAnswer(res, t.now())
 	a.answered = true
+	if a.answer.status == http.StatusOK {
+		a.bearer.accept()
+	}
 	if t.verdicts.class(a.answer) != classConnection {
 		a.worked = t.pool.release(c, endWorked)
 		return false, nil
