@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pushgate/pushgate/internal/config"
+	provider "github.com/pushgate/pushgate/internal/provider/apns"
+	"github.com/pushgate/pushgate/internal/push"
 	"github.com/pushgate/pushgate/internal/simulator"
 )
 
@@ -71,6 +73,12 @@ func TestSygnal_Details(t *testing.T) {
 			text:  "apps: {com.example: " + ios + "}",
 			yaml:  []string{"public: 127.0.0.1:5000", "admin: 127.0.0.1:8081", "data_dir: data", "unknown_app_id: fail", "gematik: false"},
 			notes: []string{"apps", "proxy", "(files)", "apps.com.example.push_type"},
+		},
+		"topics with an ending of their own": {
+			text: "apps: {a: {type: apns, keyfile: k, topic: com.example.voip}, b: {type: apns, keyfile: k, topic: com.example.complication}, c: {type: apns, keyfile: k, topic: com.example.pushkit.fileprovider}, " +
+				"d: {type: apns, keyfile: k, topic: com.example.push-type.liveactivity}, e: {type: apns, keyfile: k, topic: com.example.location-query}, f: {type: apns, keyfile: k, topic: com.example.voip, push_type: background}}",
+			yaml:  []string{"push_type: voip\n", "push_type: complication\n", "push_type: fileprovider\n", "push_type: liveactivity\n", "push_type: location\n", "push_type: background\n"},
+			notes: []string{"apps.a.push_type", "apps.e.push_type"},
 		},
 		"all addresses win":        {text: "http: {port: 5005, bind_addresses: [127.0.0.1, '::']}", yaml: []string{"public: '[::]:5005'"}, notes: []string{"http.bind_addresses"}},
 		"one address as text":      {text: "http: {bind_addresses: 0.0.0.0}", yaml: []string{"public: 0.0.0.0:5000"}},
@@ -136,6 +144,31 @@ func TestResults_AreGoodConfigurations(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NotEmpty(t, cfg.Apps)
 	}
+}
+
+// TestSygnal_CallsArrive: an app for calls has no push_type in Sygnal's file, and Apple wants one that fits the topic.
+func TestSygnal_CallsArrive(t *testing.T) {
+	t.Parallel()
+	sim, err := simulator.Start(simulator.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = sim.Close() })
+	c, err := sim.WriteCredentials(t.TempDir())
+	require.NoError(t, err)
+	res, err := Sygnal(fmt.Appendf(nil, "apps: {com.example.calls: {type: apns, keyfile: '%s', key_id: %s, team_id: %s, topic: com.example.pushgate.ios.voip}}",
+		c.APNsKeyFile, c.APNsKeyID, c.APNsTeamID))
+	require.NoError(t, err)
+	cfg, err := config.Parse(res.YAML, t.TempDir())
+	require.NoError(t, err)
+	app := *cfg.Apps[0].APNs
+	app.Endpoint, app.CAFile = sim.APNsURL(), c.CAFile
+	client, err := provider.New(app, provider.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	out, err := client.Send(t.Context(), push.Notification{
+		Device: push.Device{Pushkey: push.Pushkey(strings.Repeat("ab", 32))}, Event: &push.Event{ID: push.NewText("$e")},
+	}, push.Hash{})
+	require.NoError(t, err)
+	require.Equal(t, push.Delivered, out.Verdict, out.Reason)
 }
 
 func TestGematik_EveryKeyIsAccountedFor(t *testing.T) {

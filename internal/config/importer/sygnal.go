@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	provider "github.com/pushgate/pushgate/internal/provider/apns"
 )
 
 // proxyPasswordFile is the name of the file for a password that Sygnal's proxy URL held inline.
@@ -237,10 +239,17 @@ func sygnalAPNs(s *source) *apns {
 	default:
 		s.note("platform", "%q is none of production, prod, sandbox; production is used", p)
 	}
-	if a.PushType == "" {
+	certFile, topic := s.text("certfile"), s.text("topic")
+	switch derived := provider.TopicPushType(topic); {
+	case a.PushType != "":
+	case certFile != "":
+		s.note("push_type", "is not set: Sygnal sends none, pushgate sends alert, which Apple asks for; a certificate for calls (its UID ends in .voip) needs push_type: voip")
+	case derived != "":
+		a.PushType = derived
+		s.note("push_type", "is not set: Sygnal sends none, pushgate sends %s, which is what the topic is for", derived)
+	default:
 		s.note("push_type", "is not set: Sygnal sends none, pushgate sends alert, which Apple asks for")
 	}
-	certFile, topic := s.text("certfile"), s.text("topic")
 	if certFile != "" {
 		a.CertFile = certFile
 		if topic != "" {

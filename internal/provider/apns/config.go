@@ -93,6 +93,9 @@ func (c Config) Check(report func(path, problem string)) {
 	if c.Topic != "" && !isTopic(c.Topic) {
 		report("topic", "must be a bundle id: letters, digits, dots and hyphens")
 	}
+	if problem := topicProblem(c.Topic, c.PushType); problem != "" {
+		report("push_type", problem)
+	}
 	if c.EncryptedAlert.Body == "" {
 		report("encrypted_alert.body", "must not be empty: without an alert iOS does not start the app's extension")
 	}
@@ -158,8 +161,15 @@ func (c Config) checkCertificate(report func(path, problem string)) {
 		report("cert_file", err.Error())
 		return
 	}
-	if c.Topic == "" && certificateTopic(cert.Leaf) == "" {
+	if c.Topic != "" {
+		return
+	}
+	topic := certificateTopic(cert.Leaf)
+	if topic == "" {
 		report("topic", "missing, and the certificate's subject has no UID to take it from")
+	}
+	if problem := topicProblem(topic, c.PushType); problem != "" {
+		report("push_type", problem+" (the topic is the certificate's UID)")
 	}
 }
 

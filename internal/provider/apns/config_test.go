@@ -105,6 +105,7 @@ func TestConfig_EveryProblemIsReported(t *testing.T) {
 	key := newKey(t, elliptic.P256())
 	cert := ca.issue(t, "", key)
 	certPEM := pemBlock("CERTIFICATE", cert.Certificate[0])
+	voipCert := p12(t, pkcs12.Modern2023, ca.issue(t, "com.example.app.voip", key), nil, "")
 	good := tokenConfig(t)
 	edit := func(change func(*Config)) Config {
 		cfg := good
@@ -164,7 +165,10 @@ func TestConfig_EveryProblemIsReported(t *testing.T) {
 			c.CertPasswordFile = writeFile(t, "p", []byte("wrong"))
 			return c
 		}(), []string{"cert_file: wrong password"}},
-		"no topic anywhere": {func() Config { c := certConfig(p12(t, pkcs12.Modern2023, cert, nil, "")); c.Topic = ""; return c }(), []string{"topic: missing, and the certificate's subject has no UID to take it from"}},
+		"no topic anywhere":                     {func() Config { c := certConfig(p12(t, pkcs12.Modern2023, cert, nil, "")); c.Topic = ""; return c }(), []string{"topic: missing, and the certificate's subject has no UID to take it from"}},
+		"topic of calls, push type of messages": {edit(func(c *Config) { c.Topic += ".voip" }), []string{"push_type: alert does not go with the topic's ending .voip: set voip"}},
+		"topic of another special type":         {edit(func(c *Config) { c.Topic += ".complication"; c.PushType = "voip" }), []string{"push_type: voip does not go with the topic's ending .complication: set complication"}},
+		"certificate for calls":                 {func() Config { c := certConfig(voipCert); c.Topic = ""; return c }(), []string{"push_type: alert does not go with the topic's ending .voip: set voip (the topic is the certificate's UID)"}},
 		"location needs a key": {func() Config {
 			c := certConfig(p12(t, pkcs12.Modern2023, cert, nil, ""))
 			c.PushType = "location"
@@ -225,6 +229,25 @@ func TestConfig_Fingerprint(t *testing.T) {
 	before := base.Fingerprint()
 	require.NoError(t, os.WriteFile(base.KeyFile, pemBlock("PRIVATE KEY", pkcs8(t, newKey(t, elliptic.P256()))), 0o600))
 	require.NotEqual(t, before, base.Fingerprint(), "a new key under the same name is noticed")
+}
+
+// TestTopicPushType: the ending says what a topic is for, and every push type goes with its own.
+func TestTopicPushType(t *testing.T) {
+	t.Parallel()
+	for _, name := range pushTypeNames() {
+		topic := topicFor("com.example.app", name)
+		require.Empty(t, topicProblem(topic, name))
+		require.Empty(t, topicProblem("com.example.app", name), "the ending is added")
+		if topic == "com.example.app" {
+			require.Empty(t, TopicPushType(topic), name)
+			continue
+		}
+		require.Equal(t, name, TopicPushType(topic))
+		require.NotEmpty(t, topicProblem(topic, pushTypeAlert))
+		require.Empty(t, topicProblem(topic, "loud"), "said elsewhere")
+	}
+	require.Empty(t, TopicPushType("voip"))
+	require.Empty(t, TopicPushType(""))
 }
 
 func TestTopicFor(t *testing.T) {

@@ -1,6 +1,7 @@
 package apns
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,4 +39,25 @@ func topicFor(topic, pushType string) string {
 		return topic
 	}
 	return topic + suffix
+}
+
+// TopicPushType returns the push type that a topic's suffix belongs to, empty when it has none: plain topics serve alert,
+// background and mdm.
+func TopicPushType(topic string) string {
+	for name, suffix := range pushTypes() {
+		if suffix != "" && strings.HasSuffix(topic, suffix) {
+			return name // no suffix ends in another
+		}
+	}
+	return ""
+}
+
+// topicProblem says that a topic belongs to another push type, empty if it does not. Apple would answer BadTopic to
+// everything.
+func topicProblem(topic, pushType string) string {
+	wanted := TopicPushType(topic)
+	if _, known := pushTypes()[pushType]; !known || wanted == "" || wanted == pushType {
+		return ""
+	}
+	return fmt.Sprintf("%s does not go with the topic's ending %s: set %s", pushType, pushTypes()[wanted], wanted)
 }
