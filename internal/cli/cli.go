@@ -19,7 +19,7 @@ type Env struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
-	Reload <-chan os.Signal // SIGHUP
+	Reload <-chan os.Signal // SIGHUP of serve
 }
 
 // command is one verb. Its run gets the arguments after the verb.
