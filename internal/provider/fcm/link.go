@@ -21,6 +21,11 @@ const (
 	// dialHold answers for a failed dial without another, so that a dead FCM sees ten dials a second and not one for
 	// each push.
 	dialHold = 100 * time.Millisecond
+	// A connection that dies young without an answer is as good as none: from the second in a row on the next dial waits,
+	// barrenHold and twice as long each time. Requests wait with it.
+	barrenHold    = 100 * time.Millisecond
+	maxBarrenHold = 5 * time.Second
+	youngAge      = 2 * maxBarrenHold
 	// A link without news is pinged, and closed when the ping stays unanswered: half-open TCP is noticed within 30 s.
 	readIdleTimeout = 15 * time.Second
 	pingTimeout     = 15 * time.Second
@@ -28,11 +33,6 @@ const (
 	idleTimeout = 5 * time.Minute
 	// maxHeader bounds what a peer can make us hold. FCM's headers have about 400 bytes.
 	maxHeader = 16 << 10
-
-	// silentLimit requests in a row that ran into their deadline make the connections suspect, and minLinkAge keeps a
-	// slow provider from turning that into a reconnect storm.
-	silentLimit = 8
-	minLinkAge  = 30 * time.Second
 )
 
 type (
@@ -52,12 +52,24 @@ type link struct {
 	born      time.Time
 	silent    atomic.Int32 // deadlines in a row without any answer
 
+	gone chan struct{} // closed when nobody will use the link again
+
 	mu        sync.Mutex
-	conns     []*h2Conn
+	conns     []*conn
 	call      *dialCall // the latest dial, under way or failed a moment ago
 	heldUntil time.Time // for how long a failed call answers
+	barren    int       // connections in a row that died young without an answer
+	dialFrom  time.Time // not before
 	inFlight  int       // requests that have the link
 	retired   bool
+}
+
+// conn is one connection of a link.
+type conn struct {
+	*h2Conn
+
+	opened   time.Time
+	answered atomic.Bool
 }
 
 // dialCall is a dial under way; err may be read once done is closed.
@@ -68,7 +80,7 @@ type dialCall struct {
 
 //nolint:staticcheck // deprecated in favour of net/http's transport, see link
 func newLink(roots *x509.CertPool, dial dialFunc, now func() time.Time) *link {
-	l := &link{dial: dial, roots: roots, now: now, born: now()}
+	l := &link{dial: dial, roots: roots, now: now, born: now(), gone: make(chan struct{})}
 	l.transport = &http2.Transport{
 		ConnPool:           l,
 		DisableCompression: true, // a bounded body must not unfold
@@ -81,9 +93,22 @@ func newLink(roots *x509.CertPool, dial dialFunc, now func() time.Time) *link {
 	return l
 }
 
+// carrier is the connection that a request went out on last, in the request's context.
+type carrier struct{ *conn }
+
+type carrierKey struct{}
+
 // roundTrip makes one request.
 func (l *link) roundTrip(req *http.Request) (*http.Response, error) {
-	return l.transport.RoundTrip(req) //nolint:staticcheck // see link
+	var by carrier
+	req = req.WithContext(context.WithValue(req.Context(), carrierKey{}, &by))
+	resp, err := l.transport.RoundTrip(req) //nolint:staticcheck // see link
+	if err == nil && by.conn != nil && by.answered.CompareAndSwap(false, true) {
+		l.mu.Lock()
+		l.barren = 0
+		l.mu.Unlock()
+	}
+	return resp, err
 }
 
 // open makes sure that there is a connection to addr (host:port).
@@ -104,7 +129,10 @@ func (l *link) GetClientConn(req *http.Request, addr string) (*h2Conn, error) {
 		l.mu.Lock()
 		if i := slices.IndexFunc(l.conns, reserve); i >= 0 {
 			defer l.mu.Unlock()
-			return l.conns[i], nil
+			if by, ok := req.Context().Value(carrierKey{}).(*carrier); ok {
+				by.conn = l.conns[i]
+			}
+			return l.conns[i].h2Conn, nil
 		}
 		call := l.dialLocked(addr)
 		l.mu.Unlock()
@@ -116,15 +144,41 @@ func (l *link) GetClientConn(req *http.Request, addr string) (*h2Conn, error) {
 
 // reserve takes a stream. A closed connection that was never used would take one too, for x/net to report why it broke:
 // here newConn has seen it work, so the next request rather gets a new one.
-func reserve(cc *h2Conn) bool { return !cc.State().Closed && cc.ReserveNewRequest() }
+func reserve(c *conn) bool { return !c.State().Closed && c.ReserveNewRequest() }
 
-func usable(cc *h2Conn) bool { return !cc.State().Closed && cc.CanTakeNewRequest() }
+func usable(c *conn) bool { return !c.State().Closed && c.CanTakeNewRequest() }
 
-// MarkDead implements http2.ClientConnPool.
+// MarkDead implements http2.ClientConnPool: a connection has ended, or the server has said GOAWAY.
 func (l *link) MarkDead(dead *h2Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns = slices.DeleteFunc(l.conns, func(cc *h2Conn) bool { return cc == dead })
+	if i := slices.IndexFunc(l.conns, func(c *conn) bool { return c.h2Conn == dead }); i >= 0 {
+		l.endLocked(l.conns[i])
+	}
+}
+
+// sweepLocked ends the connections of which MarkDead was told before they were ours.
+func (l *link) sweepLocked() {
+	for _, c := range slices.Clone(l.conns) {
+		if st := c.State(); st.Closed || st.Closing {
+			l.endLocked(c)
+		}
+	}
+}
+
+// endLocked lets a connection take no more requests, and closes it once the last one has ended.
+func (l *link) endLocked(c *conn) {
+	l.conns = slices.DeleteFunc(l.conns, func(other *conn) bool { return other == c })
+	if now := l.now(); !c.answered.Load() && now.Sub(c.opened) < youngAge {
+		if l.barren++; l.barren > 1 {
+			l.dialFrom = now.Add(min(barrenHold<<min(l.barren-2, 16), maxBarrenHold))
+		}
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), idleTimeout)
+		defer cancel()
+		_ = c.Shutdown(ctx) // what is under way still gets its answer
+	}()
 }
 
 func (c *dialCall) wait(ctx context.Context) error {
@@ -138,17 +192,24 @@ func (c *dialCall) wait(ctx context.Context) error {
 
 // dialLocked returns the dial under way, or the last one if it failed a moment ago, or a new one.
 func (l *link) dialLocked(addr string) *dialCall {
-	if l.call == nil || !l.heldUntil.IsZero() && !l.now().Before(l.heldUntil) {
+	l.sweepLocked()
+	if now := l.now(); l.call == nil || !l.heldUntil.IsZero() && !now.Before(l.heldUntil) {
 		l.call, l.heldUntil = &dialCall{done: make(chan struct{})}, time.Time{}
-		go l.connect(l.call, addr)
+		go l.connect(l.call, addr, l.dialFrom.Sub(now))
 	}
 	return l.call
 }
 
-// connect runs one dial to its end.
-func (l *link) connect(call *dialCall, addr string) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+// connect runs one dial to its end, after a pause.
+func (l *link) connect(call *dialCall, addr string, pause time.Duration) {
+	pause = max(pause, 0)
+	ctx, cancel := context.WithTimeout(context.Background(), pause+dialTimeout)
 	defer cancel()
+	select {
+	case <-time.After(pause):
+	case <-l.gone:
+		cancel()
+	}
 	cc, err := l.newConn(ctx, addr)
 
 	l.mu.Lock()
@@ -158,7 +219,7 @@ func (l *link) connect(call *dialCall, addr string) {
 	} else {
 		l.call = nil
 		if !unwanted {
-			l.conns = append(l.conns, cc)
+			l.conns = append(l.conns, &conn{h2Conn: cc, opened: l.now()})
 		}
 	}
 	l.mu.Unlock()
@@ -228,71 +289,22 @@ func (l *link) retire() {
 
 // takeUnwantedLocked returns the connections that nobody will use again. They are closed outside the lock, because
 // closing calls MarkDead.
-func (l *link) takeUnwantedLocked() []*h2Conn {
+func (l *link) takeUnwantedLocked() []*conn {
 	if !l.retired || l.inFlight > 0 {
 		return nil
+	}
+	select {
+	case <-l.gone:
+	default:
+		close(l.gone)
 	}
 	conns := l.conns
 	l.conns = nil
 	return conns
 }
 
-func closeAll(conns []*h2Conn) {
-	for _, cc := range conns {
-		_ = cc.Close()
-	}
-}
-
-// links hands out the connections in use and replaces them when they have gone silent.
-type links struct {
-	roots *x509.CertPool
-	dial  dialFunc
-	now   func() time.Time
-
-	mu      sync.Mutex
-	current *link
-	closed  bool
-}
-
-// acquire returns the link for one request, to be released; nil after close.
-func (s *links) acquire() *link {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	if s.current == nil {
-		s.current = newLink(s.roots, s.dial, s.now)
-	}
-	s.current.acquire()
-	return s.current
-}
-
-// heard notes how a request on l ended. FCM can leave streams unanswered on a connection that is alive otherwise, so
-// pings do not show it; after several such deadlines in a row new requests go to new connections.
-func (s *links) heard(l *link, silent bool) {
-	if !silent {
-		l.silent.Store(0)
-		return
-	}
-	if l.silent.Add(1) < silentLimit {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current != l || s.now().Sub(l.born) < minLinkAge {
-		return
-	}
-	s.current = nil
-	l.retire()
-}
-
-func (s *links) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	if s.current != nil {
-		s.current.retire()
-		s.current = nil
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		_ = c.Close()
 	}
 }

@@ -285,7 +285,7 @@ func TestSimulator_LostConnections(t *testing.T) {
 	c := s.client(t, nil)
 	l := c.links.acquire()
 	defer l.release()
-	lost := func(is func(conns []*h2Conn) bool) {
+	lost := func(is func(conns []*conn) bool) {
 		t.Helper()
 		s.Disconnect(simulator.FCM)
 		require.Eventually(t, func() bool {
@@ -297,7 +297,7 @@ func TestSimulator_LostConnections(t *testing.T) {
 	// Warm, and lost before it was used: nobody pays for that.
 	for range 3 {
 		require.NoError(t, c.Warm(t.Context()))
-		lost(func(conns []*h2Conn) bool { return !slices.ContainsFunc(conns, usable) })
+		lost(func(conns []*conn) bool { return !slices.ContainsFunc(conns, usable) })
 	}
 	out, _ := send(t, c, "fMock:1")
 	require.Equal(t, push.Delivered, out.Verdict)
@@ -307,7 +307,7 @@ func TestSimulator_LostConnections(t *testing.T) {
 	l.mu.Lock()
 	used := l.conns[slices.IndexFunc(l.conns, usable)]
 	l.mu.Unlock()
-	lost(func(conns []*h2Conn) bool { return !slices.Contains(conns, used) })
+	lost(func(conns []*conn) bool { return !slices.Contains(conns, used) })
 }
 
 func TestSimulator_AccessTokenWithdrawn(t *testing.T) {
