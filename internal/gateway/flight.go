@@ -127,7 +127,9 @@ func (f *flight) takeOff(now time.Time) (*binding, permit, bool) {
 func (f *flight) send(b *binding, p permit) {
 	defer f.g.inAir.Done()
 	t := trial{lane: f.lane, binding: b, permit: p}
-	f.g.ask(&t, f.note, f.collapse(), f.cfg)
+	n := f.note // twins read the original
+	n.Deadline = f.deadline
+	f.g.ask(&t, n, f.collapse(), f.cfg)
 	f.lane.slots.release()
 	v := f.g.judge(t, f.cfg)
 	b.release()

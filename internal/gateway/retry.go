@@ -82,6 +82,7 @@ func (g *Gateway) sendRow(item *settling, n push.Notification, cfg *Config) bool
 	if item.row.BadgeOnly {
 		collapse = g.badgeHash(item.row.Device)
 	}
+	n.Deadline = item.row.Deadline
 	g.ask(&t, n, collapse, cfg)
 	item.verdict = g.judge(t, cfg)
 	if item.verdict.panicked && g.panics.add(item.row.ID) >= maxPanics {

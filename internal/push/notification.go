@@ -72,6 +72,8 @@ type Notification struct {
 	Counts   Counts
 	Event    *Event  // plain: Matrix /notify, gematik notify and notify/batch
 	Sealed   *Sealed // encrypted: gematik notifyEncrypted/batch
+	// Deadline is when it is not worth delivering any more, for the provider of one attempt; zero where nobody has said.
+	Deadline time.Time
 }
 
 // BadgeOnly reports whether the notification only carries counts: no event, nothing to show. Homeservers send such

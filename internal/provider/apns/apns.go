@@ -143,7 +143,7 @@ func (c *Client) Send(ctx context.Context, n push.Notification, collapse push.Ha
 	case resultSend:
 	}
 	a := &attempt{payload: payload}
-	_, err := c.sdk.PushWithContext(a.in(ctx), c.request(token, n.Priority, collapse))
+	_, err := c.sdk.PushWithContext(a.in(ctx), c.request(token, n, collapse))
 	if !a.answered {
 		return c.unanswered(ctx, a, err)
 	}
@@ -162,7 +162,7 @@ func (c *Client) putBuffer(buffer *[]byte) {
 }
 
 // request returns the headers of one attempt as apns2 takes them. The payload is a stand-in: see transport.
-func (c *Client) request(token string, priority push.Priority, collapse push.Hash) *apns2.Notification {
+func (c *Client) request(token string, n push.Notification, collapse push.Hash) *apns2.Notification {
 	r := &apns2.Notification{
 		ApnsID:      newID(),
 		DeviceToken: token,
@@ -172,7 +172,7 @@ func (c *Client) request(token string, priority push.Priority, collapse push.Has
 		Payload:     standIn,
 	}
 	// Apple calls priority 10 an error for a background push.
-	if priority == push.Low || c.pushType == pushTypeBackground {
+	if n.Priority == push.Low || c.pushType == pushTypeBackground {
 		r.Priority = apns2.PriorityLow
 	}
 	if !collapse.IsZero() {
@@ -180,6 +180,9 @@ func (c *Client) request(token string, priority push.Priority, collapse push.Has
 	}
 	if c.pushType == pushTypeVoIP {
 		r.Expiration = c.now().Add(voipLife)
+		if !n.Deadline.IsZero() && n.Deadline.Before(r.Expiration) {
+			r.Expiration = n.Deadline // a later attempt does not make it ring later
+		}
 	}
 	return r
 }

@@ -152,6 +152,13 @@ func TestSend_VoIP(t *testing.T) {
 	require.Equal(t, testTopic+".voip", got.Topic)
 	require.Equal(t, "voip", got.PushType)
 	require.Equal(t, strconv.FormatInt(now.Add(30*time.Second).Unix(), 10), got.Expiration)
+
+	for deadline, want := range map[time.Duration]time.Duration{
+		time.Second: time.Second, 29 * time.Second: 29 * time.Second, time.Hour: 30 * time.Second,
+	} {
+		got := r.mustDeliver(t, with(event(nil), func(n *push.Notification) { n.Deadline = now.Add(deadline) }))
+		require.Equal(t, strconv.FormatInt(now.Add(want).Unix(), 10), got.Expiration, "30 s from its acceptance, whatever attempt it is")
+	}
 }
 
 func TestSend_BackgroundIsAlwaysPriority5(t *testing.T) {
