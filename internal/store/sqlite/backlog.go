@@ -138,8 +138,8 @@ func (s *Store) nextDue(ctx context.Context, a *app, now int64) (time.Time, erro
 		return time.Time{}, err
 	}
 	for _, k := range a.revisit {
-		if next == 0 || k.due < next {
-			next = k.due
+		if next == 0 || k.first.due < next {
+			next = k.first.due
 		}
 	}
 	return s.clock.time(next), nil

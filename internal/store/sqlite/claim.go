@@ -125,15 +125,20 @@ func (c *claim) lookAt(k *look) error {
 		s.pass(k)
 		return nil
 	}
+	anew := false // what an earlier look has read ahead may be out of date: only what is read now says that nothing is left
 	for after := (position{math.MinInt64, 0}); ; {
 		if len(k.ahead) == 0 {
+			anew = true
 			if err := c.readAhead(k, after); err != nil || len(k.ahead) == 0 {
 				return err
 			}
 		}
-		after = k.ahead[0] // a row that may not be taken is not read again
+		p := k.ahead[0]
 		k.ahead = k.ahead[1:]
-		taken, err := c.takeOne(after.id)
+		if anew {
+			after = p // a row that may not be taken is not read again
+		}
+		taken, err := c.takeOne(p.id)
 		if err != nil {
 			return err
 		}
@@ -180,7 +185,7 @@ func (c *claim) scan() error {
 		}
 		p := position{c.store.clock.micros(r.Due), r.ID}
 		if s.leases[r.ID] == nil && !c.expired(r) && s.busy[r.Device] > 0 {
-			s.pass(&look{app: c.app, device: r.Device, due: p.due})
+			s.pass(&look{app: c.app, device: r.Device, first: p})
 		} else if _, err := c.take(r); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (p position) before(o position) bool {
 type look struct {
 	app    *app
 	device push.Hash
-	due    int64      // of the first row known there; may be earlier than the row, never later
+	first  position   // of the rows known there; may be before it, never behind
 	ahead  []position // rows read ahead, so that a device with very many is not read anew for each
 }
 
@@ -114,14 +114,14 @@ func (s *schedule) free(id int64) {
 // giveBack ends a lease whose row waits again as it was.
 func (s *schedule) giveBack(id int64) {
 	l := s.leases[id]
-	s.pass(&look{app: l.app, device: l.device, due: l.due})
+	s.pass(&look{app: l.app, device: l.device, first: position{l.due, id}})
 	s.free(id)
 }
 
 // waits notes that a row waits at p. Behind the cursor nobody would find it otherwise.
 func (s *schedule) waits(a *app, device push.Hash, p position) {
 	if !a.cursor.before(p) {
-		s.pass(&look{app: a, device: device, due: p.due})
+		s.pass(&look{app: a, device: device, first: p})
 	}
 }
 
@@ -133,7 +133,7 @@ func (s *schedule) pass(k *look) {
 	}
 	for _, known := range s.passed[k.device] {
 		if known.app == k.app {
-			known.due = min(known.due, k.due)
+			known.join(k)
 			return
 		}
 	}
@@ -142,11 +142,21 @@ func (s *schedule) pass(k *look) {
 
 func (a *app) look(k *look) {
 	if known, ok := a.queued[k.device]; ok {
-		known.due = min(known.due, k.due)
+		known.join(k)
 		return
 	}
 	a.queued[k.device] = k
 	a.revisit = append(a.revisit, k)
+}
+
+// join notes a further row of the device. What was read ahead is forgotten when the row comes before it.
+func (k *look) join(o *look) {
+	if o.first.before(k.first) {
+		k.first = o.first
+	}
+	if len(k.ahead) > 0 && o.first.before(k.ahead[0]) {
+		k.ahead = nil
+	}
 }
 
 // next takes the device to look at first.

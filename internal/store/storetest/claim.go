@@ -20,6 +20,9 @@ func claimCases() []testCase {
 		{"not after the deadline", claimDeadline},
 		{"one row per device", claimOnePerDevice},
 		{"a hot device does not hide others", claimHotDevice},
+		{"a row given back is found although those behind it have gone", claimBackAloneBehind},
+		{"a row given back comes before those behind it", claimBackFirst},
+		{"a new row is found among others that have gone", claimNewAmongGone},
 		{"a row that waits for its retry holds nothing back", claimRetryHoldsNothing},
 		{"a new row older than what was claimed is found", claimOlderArrives},
 		{"rows of one instant are all found", claimOneInstant},
@@ -113,6 +116,57 @@ func claimHotDevice(t *testing.T, h *Harness) {
 	}
 	require.Empty(t, claim(t, h.Store, 10))
 	require.Zero(t, backlog(t, h.Store).Rows)
+}
+
+// secondOf stores three rows of one device, ends the first and claims the second: whoever reads a device's rows in
+// batches now knows the third already.
+func secondOf(t *testing.T, h *Harness, third push.Queued) push.Queued {
+	t.Helper()
+	enqueue(t, h.Store, h.row(1), h.another(1, 1), third)
+	end(t, h.Store, claimOne(t, h.Store))
+	second := claimOne(t, h.Store)
+	require.Equal(t, []byte{'p', 1, 1}, second.Payload)
+	return second
+}
+
+// What was known of a device may be out of date when its turn comes.
+func claimBackAloneBehind(t *testing.T, h *Harness) {
+	second := secondOf(t, h, h.badge(1, 2))
+	dropped, err := h.Store.DropBadges(ctxOf(t), before(h.Now().Add(time.Hour), 1))
+	require.NoError(t, err)
+	require.Equal(t, map[push.AppID]int{appA: 1}, dropped)
+	require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(second)}))
+	require.Equal(t, second.ID, claimOne(t, h.Store).ID)
+}
+
+func claimBackFirst(t *testing.T, h *Harness) {
+	second := secondOf(t, h, h.another(1, 2))
+	require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(second)}))
+	again := claimOne(t, h.Store)
+	require.Equal(t, second.ID, again.ID, "oldest due first")
+	end(t, h.Store, again)
+	require.Equal(t, []byte{'p', 1, 2}, claimOne(t, h.Store).Payload)
+}
+
+func claimNewAmongGone(t *testing.T, h *Harness) {
+	var rows []push.Queued
+	for i, ago := range []time.Duration{8, 6, 4, 1} {
+		r := h.another(1, i)
+		r.Due = r.Due.Add(-ago * time.Second)
+		if i >= 2 {
+			r.Deadline = r.Accepted.Add(lease / 2)
+		}
+		rows = append(rows, r)
+	}
+	between := h.another(1, 4)
+	between.Due = between.Due.Add(-2 * time.Second)
+	enqueue(t, h.Store, rows...)
+	end(t, h.Store, claimOne(t, h.Store))
+	second := claimOne(t, h.Store) // the third and fourth are known from here on
+	h.Advance(t, lease/2+time.Second)
+	enqueue(t, h.Store, between)
+	end(t, h.Store, second)
+	require.Equal(t, between.Payload, claimOne(t, h.Store).Payload)
 }
 
 func claimRetryHoldsNothing(t *testing.T, h *Harness) {
