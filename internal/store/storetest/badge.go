@@ -80,7 +80,6 @@ func badgeLapsedGivesWay(t *testing.T, h *Harness) {
 	requireOnlyNewerBadge(t, h)
 }
 
-// requireOnlyNewerBadge claims badge 2, never badge 1, and finds badge 1 counted as expired.
 func badgeDueBeforeTheNewer(t *testing.T, h *Harness) {
 	for name, back := range map[string]func(held push.Queued){
 		"released": func(held push.Queued) { require.NoError(t, h.Store.Release(ctxOf(t), []push.Held{heldOf(held)})) },
@@ -127,6 +126,7 @@ func badgeThree(t *testing.T, h *Harness) {
 	require.Empty(t, waiting(t, h.Store))
 }
 
+// requireOnlyNewerBadge claims badge 2, never badge 1, and finds badge 1 counted as expired.
 func requireOnlyNewerBadge(t *testing.T, h *Harness) {
 	t.Helper()
 	newer := claimOne(t, h.Store)

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) *Harness) {
 		{"key", keyCases()},
 		{"race", raceCases()},
 		{"model", modelCases()},
+		{"books", booksCases()},
 	} {
 		for _, c := range group.cases {
 			t.Run(group.name+"/"+c.name, func(t *testing.T) {
@@ -81,6 +82,9 @@ const (
 	appB  = push.AppID("com.example.b.*")
 	lease = 30 * time.Second
 	life  = 24 * time.Hour
+
+	// endless is longer than any claim takes: one that never ends must fail its test, not hang all of them.
+	endless = 30 * time.Second
 )
 
 // hashOf makes a hash that is easy to recognise.
@@ -134,7 +138,9 @@ func enqueue(t *testing.T, s store.Store, rows ...push.Queued) []push.Enqueued {
 
 func claim(t *testing.T, s store.Store, limit int) []push.Queued {
 	t.Helper()
-	rows, err := s.Claim(ctxOf(t), appA, limit, lease)
+	ctx, cancel := context.WithTimeout(ctxOf(t), endless)
+	defer cancel()
+	rows, err := s.Claim(ctx, appA, limit, lease)
 	require.NoError(t, err)
 	for _, r := range rows {
 		require.NotZero(t, r.Lease, "a claimed row names its lease")
