@@ -62,7 +62,7 @@ func (e *Engine) readBody(w http.ResponseWriter, r *http.Request, limit int64) (
 		}
 		got, err := body.Read(buf[n:])
 		if got > 0 && !e.budget.take(int64(got)) {
-			return "", held, &push.Error{Kind: push.Unavailable, Msg: "Too much work under way.", RetryAfter: overloadDelay}
+			return "", held, &push.Error{Kind: push.Limited, Msg: "Too much work under way.", RetryAfter: overloadDelay}
 		}
 		n, held = n+got, held+int64(got)
 		switch {

@@ -61,6 +61,7 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
 	g := e.gin
+	g.RemoteIPHeaders = []string{"X-Forwarded-For"} // Gin would believe X-Real-IP too, which proxies hand on as it came
 	g.ContextWithFallback = true
 	g.HandleMethodNotAllowed = true
 	g.RedirectTrailingSlash = false

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -57,10 +58,25 @@ func (s *jwtSource) identify(ctx context.Context, token Token) (Identity, error)
 	switch {
 	case trouble != nil:
 		return Identity{}, trouble
+	case s.config.Realm == push.RealmMatrix && onlyExpired(err):
+		e := unknownToken()
+		e.Err = errSoftLogout // a client refreshes it
+		return Identity{}, e
 	case err != nil:
 		return Identity{}, errForeign // the parser's text may quote claims
 	}
 	return s.identity(claims)
+}
+
+// onlyExpired reports whether a genuine token of this issuer has come to its end. (Claims are looked at once the signature
+// is known to be good.)
+func onlyExpired(err error) bool {
+	for _, other := range []error{jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenNotValidYet, jwt.ErrTokenRequiredClaimMissing} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return errors.Is(err, jwt.ErrTokenExpired)
 }
 
 // identity reads who it is from a token that is genuine and current.

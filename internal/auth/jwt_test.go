@@ -104,6 +104,37 @@ func TestJWT_Refuses(t *testing.T) {
 	require.NoError(t, err, "one of several audiences is enough")
 }
 
+// A Matrix client that is not told of a soft logout deletes its end-to-end keys; one whose token has run out refreshes it.
+func TestJWT_ExpiredIsASoftLogout(t *testing.T) {
+	t.Parallel()
+	s := ecSigner(t, "k1", jwt.SigningMethodES256, elliptic.P256())
+	stranger := ecSigner(t, "k1", jwt.SigningMethodES256, elliptic.P256())
+	a := withKeys(t, keySet(s), func(c *auth.JWTConfig) { c.Realm, c.IDType = push.RealmMatrix, "" })
+	past := time.Now().Add(-time.Minute).Unix()
+	expired := func(change map[string]any) jwt.MapClaims {
+		change["exp"] = past
+		return claims(change)
+	}
+	for name, c := range map[string]struct {
+		token auth.Token
+		soft  bool
+	}{
+		"expired":                     {s.token(t, expired(map[string]any{}), nil), true},
+		"expired, of another key":     {stranger.token(t, expired(map[string]any{}), nil), false},
+		"expired, for somebody else":  {s.token(t, expired(map[string]any{"aud": "https://other.example.org"}), nil), false},
+		"expired, of another issuer":  {s.token(t, expired(map[string]any{"iss": issuer + "/"}), nil), false},
+		"expired before it was valid": {s.token(t, expired(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), nil), false},
+		"nonsense":                    {"x", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := a.Authenticate(t.Context(), push.RealmMatrix, c.token)
+			requireDenied(t, err, push.Unauthenticated, "M_UNKNOWN_TOKEN")
+			require.Equal(t, c.soft, auth.SoftLogout(err))
+		})
+	}
+}
+
 // flip returns another character that decodes to the same bytes in a lenient decoder: the last bits of ES256's 86
 // characters mean nothing.
 func flip(c byte) string {
