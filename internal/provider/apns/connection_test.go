@@ -58,7 +58,7 @@ func TestSend_LowStreamLimit(t *testing.T) {
 
 func TestSend_GoAwayResendsOnlyWhatWasNotProcessed(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, simulator.Options{Latency: 300 * time.Millisecond}, Options{}, nil)
+	r := newRig(t, simulator.Options{Latency: 2 * time.Second}, Options{}, nil)
 	r.mustDeliver(t, event(nil))
 	var wg sync.WaitGroup
 	var outcomes map[string]push.Outcome
