@@ -480,7 +480,7 @@ func TestWorker_FindsWhatTheBooksHaveLost(t *testing.T) {
 				h.provider.script("k", throttled.delayed(tt.delay), ok)
 				h.state(event("k", "$e"))
 				synctest.Wait()
-				h.Gateway.backlog.gone(theApp, 1)
+				h.backlog.gone(theApp, 1)
 				require.Zero(t, h.Stats().Queued)
 				time.Sleep(25 * time.Hour)
 				require.Equal(t, tt.sent, h.provider.delivered())
