@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -103,12 +102,7 @@ func referenceAPNs(s *source) []app {
 	}
 	token.rest()
 	cert.rest()
-	own := a.Topic + ".apns"
-	ids := receiving(s, func(id string) bool { return id == own })
-	if len(ids) == 0 && a.Topic != "" {
-		ids = []string{own}
-	}
-	return appsFor(s, ids, func(id string) app { one := a; return app{AppID: id, APNs: &one} })
+	return appsFor(s, func(id string) app { one := a; return app{AppID: id, APNs: &one} })
 }
 
 func referenceFirebase(s *source) []app {
@@ -116,35 +110,14 @@ func referenceFirebase(s *source) []app {
 		return nil
 	}
 	f := fcm{ProjectID: s.text("projectId"), ServiceAccountFile: s.text("credentialsPath")}
-	ids := receiving(s, func(id string) bool {
-		name, found := strings.CutPrefix(id, f.ProjectID+".")
-		return found && strings.HasSuffix(name, ".firebase")
-	})
-	if len(ids) == 0 && f.ProjectID != "" {
-		ids = []string{f.ProjectID + ".*.firebase"}
-	}
-	return appsFor(s, ids, func(id string) app { one := f; return app{AppID: id, FCM: &one} })
-}
-
-// receiving returns the app ids of receivingAppIds that the reference would bring here. It reads the list and never uses
-// it: the app id alone says where a notification goes, <bundleId>.apns or <projectId>.<app>.firebase.
-func receiving(s *source, fits func(id string) bool) []string {
-	var ids []string
-	for _, id := range s.texts("receivingAppIds") {
-		switch {
-		case !fits(id):
-			s.note("receivingAppIds", "%q is left out: the reference goes by <bundleId>.apns and <projectId>.<app>.firebase alone, and never brought it to this entry", id)
-		case !slices.Contains(ids, id):
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	return appsFor(s, func(id string) app { one := f; return app{AppID: id, FCM: &one} })
 }
 
 // appsFor makes one entry for each app id that an entry of the reference receives.
-func appsFor(s *source, ids []string, make func(id string) app) []app {
+func appsFor(s *source, make func(id string) app) []app {
+	ids := s.texts("receivingAppIds")
 	if len(ids) == 0 {
-		s.note("receivingAppIds", "names no app_id, and neither does bundleId or projectId: the entry was left out")
+		s.note("receivingAppIds", "is empty: the entry was left out, pushgate routes by app_id")
 	}
 	var apps []app
 	for _, id := range ids {

@@ -189,59 +189,11 @@ func TestGematik_Servers(t *testing.T) {
 		"api.development.push.apple.com":     "environment: sandbox\n",
 		"proxy.example:8443":                 "endpoint: https://proxy.example:8443\n",
 	} {
-		got, err := Gematik([]byte("push: {apns: [{server: '" + server + "', bundleId: a, authMethod: TOKEN}, {bundleId: a}]}"))
+		got, err := Gematik([]byte("push: {apns: [{server: '" + server + "', bundleId: a, authMethod: TOKEN, receivingAppIds: [a.apns, a.apns]}]}"))
 		require.NoError(t, err)
 		require.Contains(t, string(got.YAML), want, server)
 		require.Equal(t, strings.HasPrefix(want, "endpoint"), strings.Contains(string(got.YAML), "endpoint"), server)
 		require.Contains(t, render(got), "# apps[1].app_id: ", "the same app_id twice is named")
-	}
-}
-
-// TestGematik_AppIDs: the reference goes by the app id, whatever its list says.
-func TestGematik_AppIDs(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		entry string
-		want  []string
-		note  string // begins with, empty for none
-	}{
-		"apns, no list":              {"apns: [{bundleId: de.a}]", []string{"de.a.apns"}, ""},
-		"apns, empty list":           {"apns: [{bundleId: de.a, receivingAppIds: []}]", []string{"de.a.apns"}, ""},
-		"apns, its own":              {"apns: [{bundleId: de.a, receivingAppIds: [de.a.apns, de.a.apns]}]", []string{"de.a.apns"}, ""},
-		"apns, another only":         {"apns: [{bundleId: de.a, receivingAppIds: [de.b.apns]}]", []string{"de.a.apns"}, `push.apns[0].receivingAppIds: "de.b.apns" is left out`},
-		"apns, two with both":        {"apns: [{bundleId: de.a, receivingAppIds: [de.a.apns]}, {bundleId: de.b, receivingAppIds: [de.a.apns, de.b.apns]}]", []string{"de.a.apns", "de.b.apns"}, `push.apns[1].receivingAppIds: "de.a.apns" is left out`},
-		"apns, the bundle id":        {"apns: [{bundleId: de.a, receivingAppIds: [de.a]}]", []string{"de.a.apns"}, `push.apns[0].receivingAppIds: "de.a" is left out`},
-		"apns, nothing":              {"apns: [{server: x}]", nil, "push.apns[0].receivingAppIds: names no app_id"},
-		"firebase, no list":          {"firebase: [{projectId: p}]", []string{"p.*.firebase"}, ""},
-		"firebase, its own":          {"firebase: [{projectId: p, receivingAppIds: [p.app.firebase, p.x.y.firebase]}]", []string{"p.app.firebase", "p.x.y.firebase"}, ""},
-		"firebase, another project":  {"firebase: [{projectId: p, receivingAppIds: [p2.app.firebase]}]", []string{"p.*.firebase"}, `push.firebase[0].receivingAppIds: "p2.app.firebase" is left out`},
-		"firebase, without a name":   {"firebase: [{projectId: p, receivingAppIds: [p.firebase]}]", []string{"p.*.firebase"}, `push.firebase[0].receivingAppIds: "p.firebase" is left out`},
-		"firebase, nothing":          {"firebase: [{credentialsPath: x}]", nil, "push.firebase[0].receivingAppIds: names no app_id"},
-		"firebase, two without list": {"firebase: [{projectId: p}, {projectId: q}]", []string{"p.*.firebase", "q.*.firebase"}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := Gematik([]byte("push: {" + c.entry + "}"))
-			require.NoError(t, err)
-			var ids, notes []string
-			for line := range strings.Lines(string(got.YAML)) {
-				if id, ok := strings.CutPrefix(strings.TrimSpace(line), "- app_id: "); ok {
-					ids = append(ids, id)
-				}
-			}
-			require.Equal(t, c.want, ids)
-			for _, n := range got.Notes {
-				if strings.HasSuffix(n.Key, "].receivingAppIds") || strings.HasPrefix(n.Key, "apps[") {
-					notes = append(notes, n.Key+": "+n.Text)
-				}
-			}
-			if c.note == "" {
-				require.Empty(t, notes)
-			} else {
-				require.Len(t, notes, 1)
-				require.True(t, strings.HasPrefix(notes[0], c.note), notes[0])
-			}
-		})
 	}
 }
 
