@@ -18,11 +18,12 @@ const (
 
 	// lockDue locks lines with something due that nobody else is working on, and says which of those whose turn it is.
 	// It looks for them first and locks them in the order of devices, as everybody does: SKIP LOCKED alone is no reason to
-	// lock in another one, for the server waits all the same when a line changes hands in the middle of its look.
+	// lock in another one, for the server waits all the same when a line changes hands in the middle of its look. (A
+	// join with what was found would be a loop in a loop as long as the planner has not met many lines.)
 	lockDue = `WITH turn AS MATERIALIZED (SELECT device FROM queue_device
 			WHERE app = $1 AND held = 0 AND due <= store_clock() AND device <> ALL($3::bytea[]) ORDER BY due LIMIT $2),
-		locked AS MATERIALIZED (SELECT d.device FROM turn t JOIN queue_device d ON d.device = t.device AND d.app = $1
-			WHERE d.held = 0 AND d.due <= store_clock() ORDER BY d.device FOR UPDATE OF d SKIP LOCKED)
+		locked AS MATERIALIZED (SELECT d.device FROM queue_device d WHERE d.device = ANY (ARRAY(SELECT device FROM turn))
+				AND d.app + 0 = $1 AND d.held = 0 AND d.due <= store_clock() ORDER BY d.device FOR UPDATE OF d SKIP LOCKED)
 		SELECT device, (device IN (SELECT device FROM locked)) IS TRUE FROM turn`
 
 	// takeRows leases the first due row of each locked device. (app + 0 keeps the planner off the index by app, which
