@@ -99,7 +99,7 @@ func (x registering) run(t *tx) error {
 	}
 	var id int64
 	if _, err := t.row(upsertPusher, []any{r.Owner[:], r.Pushkey[:], r.AppID, r.Gateway[:], blob(r.Session), blob(r.Device), r.Body,
-		x.store.clock.now()}, &id); err != nil {
+		stamp(x.store.clock.read())}, &id); err != nil { // a fact, which providers date the death of a token against
 		return fmt.Errorf("put the pusher: %w", err)
 	}
 	if x.keys == nil {
